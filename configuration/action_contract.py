@@ -1,0 +1,199 @@
+"""The action contract: everything a robot must know to run a checkpoint's actions, saved with the checkpoint."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from .serialization import StrictRecord
+
+NormalizationMode = Literal["quantile", "min_max", "mean_std", "none"]
+
+
+@dataclass(frozen=True)
+class Statistics(StrictRecord):
+    """Per-dimension statistics of one vector, in the dataset's own units.
+
+    `origin` says where they were computed (dataset id, revision, transforms), `count` over how many frames.
+    """
+
+    q01: tuple[float, ...]
+    q99: tuple[float, ...]
+    min: tuple[float, ...]
+    max: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    count: int
+    origin: str = "unknown"
+
+    def validate(self) -> None:
+        width = len(self.q01)
+        for name in ("q01", "q99", "min", "max", "mean", "std"):
+            values = getattr(self, name)
+            if len(values) != width:
+                raise ValueError(f"Statistics.{name} has {len(values)} dimensions, q01 has {width}.")
+            if not all(math.isfinite(value) for value in values):
+                raise ValueError(f"Statistics.{name} holds a value that is not finite: {values}.")
+        for low, high in (("q01", "q99"), ("min", "max")):
+            for index, (a, b) in enumerate(zip(getattr(self, low), getattr(self, high), strict=True)):
+                if a > b:
+                    raise ValueError(f"Statistics.{low}[{index}] = {a} is above {high}[{index}] = {b}.")
+
+
+@dataclass(frozen=True)
+class VectorSpec(StrictRecord):
+    """Names, units and normalisation of the dimensions of an action or a state.
+
+    Args:
+        names: one name per dimension.
+        units: one unit per dimension ("m", "rad", "1" for none).
+        normalization: "quantile" clamps to [q01, q99] and maps to [-1, 1]; "min_max" maps [min, max] to [-1, 1]
+            without clamping; "mean_std" standardises; "none" leaves values alone.
+        statistics: required by every mode but "none".
+        mask: per dimension, whether it is normalised (None: all).
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...] = ()
+    normalization: NormalizationMode = "quantile"
+    statistics: Statistics | None = None
+    mask: tuple[bool, ...] | None = None
+
+    def validate(self) -> None:
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise ValueError(f"VectorSpec.names must be non-empty and unique, got {self.names}.")
+        for name in ("units", "mask"):
+            values = getattr(self, name)
+            if values and len(values) != len(self.names):
+                raise ValueError(f"VectorSpec.{name} has {len(values)} entries for {len(self.names)} dimensions.")
+        if self.statistics is not None and len(self.statistics.q01) != len(self.names):
+            raise ValueError(
+                f"VectorSpec.statistics have {len(self.statistics.q01)} dimensions, "
+                f"the vector has {len(self.names)}: {list(self.names)}. Are they of another embodiment?"
+            )
+
+    @property
+    def dim(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class GripperSpec(StrictRecord):
+    """An on/off dimension of the action. The model sees +1 for open and -1 for closed, whatever the robot uses.
+
+    Args:
+        dim: its index in the action.
+        open_value, closed_value: what the robot's controller understands.
+    """
+
+    dim: int
+    open_value: float
+    closed_value: float
+
+    def validate(self) -> None:
+        if self.open_value == self.closed_value:
+            raise ValueError(f"GripperSpec: open_value and closed_value are both {self.open_value}.")
+
+    @property
+    def threshold(self) -> float:
+        """Halfway between closed and open, in the robot's units."""
+        return (self.open_value + self.closed_value) / 2
+
+
+@dataclass(frozen=True)
+class CameraSpec(StrictRecord):
+    """One camera: its name in observations and the size (pixels) of the images the policy was trained on."""
+
+    name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class ActionContract(StrictRecord):
+    """What one embodiment's observations and actions mean. JSON round trip; `hash` identifies it.
+
+    Args:
+        embodiment: the key that selects this contract in a checkpoint.
+        action: names, units, normalisation and statistics of the action's dimensions.
+        cameras: in the order in which the policy sees them.
+        control_frequency: Hz.
+        chunk_size: how many actions one prediction holds.
+        n_action_steps: how many of them are executed before the next prediction.
+        window_size: how many observations the policy sees.
+        history_stride: control steps between two observations of the window.
+        state: the proprioceptive state, if the policy uses it.
+        grippers: the on/off dimensions of the action.
+        rotation: how the action's rotation is written.
+        frame: the frame in which the action is expressed.
+        mode: "delta" (relative to the present pose) or "absolute".
+    """
+
+    embodiment: str
+    action: VectorSpec
+    cameras: tuple[CameraSpec, ...]
+    control_frequency: float
+    chunk_size: int
+    n_action_steps: int = 1
+    window_size: int = 1
+    history_stride: int = 1
+    state: VectorSpec | None = None
+    grippers: tuple[GripperSpec, ...] = ()
+    rotation: Literal["none", "euler_xyz", "axis_angle", "quaternion_xyzw", "quaternion_wxyz", "rot6d"] = "none"
+    frame: Literal["world", "base", "tool", "joint"] = "base"
+    mode: Literal["delta", "absolute"] = "delta"
+    notes: str = ""
+
+    def validate(self) -> None:
+        for name in ("chunk_size", "n_action_steps", "window_size", "history_stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"ActionContract.{name} must be at least 1, got {getattr(self, name)}.")
+        if self.n_action_steps > self.chunk_size:
+            raise ValueError(
+                f"ActionContract.n_action_steps = {self.n_action_steps} exceeds chunk_size = {self.chunk_size}."
+            )
+        if self.window_size > 1 and self.n_action_steps % self.history_stride:
+            raise ValueError(
+                f"ActionContract.n_action_steps = {self.n_action_steps} must be a multiple of "
+                f"history_stride = {self.history_stride}, so that each prediction falls on an observed frame."
+            )
+        if not self.control_frequency > 0:
+            raise ValueError(f"ActionContract.control_frequency must be positive, got {self.control_frequency}.")
+        names = [camera.name for camera in self.cameras]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"ActionContract.cameras must be non-empty with unique names, got {names}.")
+        for gripper in self.grippers:
+            if not 0 <= gripper.dim < self.action.dim:
+                raise ValueError(f"GripperSpec.dim = {gripper.dim} is outside the action of {self.action.dim} dims.")
+
+    @property
+    def action_dim(self) -> int:
+        return self.action.dim
+
+    @property
+    def state_dim(self) -> int:
+        """0 where the policy uses no state."""
+        return self.state.dim if self.state is not None else 0
+
+    @property
+    def gripper_dims(self) -> tuple[int, ...]:
+        return tuple(gripper.dim for gripper in self.grippers)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        return tuple(camera.name for camera in self.cameras)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that change with any field. Goes into model cards and evaluation records."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def to_json(self, file: str | Path) -> None:
+        Path(file).write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+
+    @classmethod
+    def from_json(cls, file: str | Path) -> Self:
+        return cls.from_dict(json.loads(Path(file).read_text()))

@@ -1,0 +1,286 @@
+"""One small config per action head. A VLA's config holds one of them as `head_config`.
+
+A head is a history, which fuses the features of the window's frames, and a decoder, which makes a chunk of actions of
+the fused context. Regression heads are named after their history ("mlp", "lstm", "gru", "transformer") and hold its
+fields beside their own; heads that sample ("diffusion", "flow_matching") hold the history as a record of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from .serialization import StrictRecord
+
+
+@dataclass(frozen=True)
+class TypedRecord(StrictRecord):
+    """A record whose `type` names its class in JSON."""
+
+    type: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": self.type, **super().to_dict()}
+
+    def require_positive(self, *names: str) -> None:
+        """Raises ValueError naming the first field that is not above zero."""
+        for name in names:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{type(self).__name__}.{name} must be positive, got {getattr(self, name)}.")
+
+    def require_fraction(self, name: str) -> None:
+        """Raises ValueError if the field lies outside [0, 1)."""
+        if not 0 <= getattr(self, name) < 1:
+            raise ValueError(f"{type(self).__name__}.{name} must lie in [0, 1), got {getattr(self, name)}.")
+
+
+# What fuses the window.
+
+
+@dataclass(frozen=True)
+class HistoryConfig(TypedRecord):
+    """Base of the history configs.
+
+    Args:
+        hidden_size: width of the context per action token.
+    """
+
+    hidden_size: int = 1024
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("hidden_size")
+
+
+@dataclass(frozen=True)
+class MLPHistoryConfig(HistoryConfig):
+    """No history: each frame by itself."""
+
+    type: ClassVar[str] = "mlp"
+
+
+@dataclass(frozen=True)
+class RecurrentHistoryConfig(HistoryConfig):
+    """What LSTM and GRU have in common. Dropout acts between layers."""
+
+    num_layers: int = 4
+    dropout: float = 0.0
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("num_layers")
+        self.require_fraction("dropout")
+
+
+@dataclass(frozen=True)
+class LSTMHistoryConfig(RecurrentHistoryConfig):
+    """An LSTM over the window."""
+
+    type: ClassVar[str] = "lstm"
+
+
+@dataclass(frozen=True)
+class GRUHistoryConfig(RecurrentHistoryConfig):
+    """A GRU over the window."""
+
+    type: ClassVar[str] = "gru"
+
+
+@dataclass(frozen=True)
+class TransformerHistoryConfig(HistoryConfig):
+    """A causal transformer (GPT-2) over the window. `num_heads` attention heads must divide `hidden_size`."""
+
+    type: ClassVar[str] = "transformer"
+    num_layers: int = 8
+    num_heads: int = 8
+    dropout: float = 0.1
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("num_layers", "num_heads")
+        self.require_fraction("dropout")
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"{type(self).__name__}.num_heads = {self.num_heads} must divide hidden_size = {self.hidden_size}."
+            )
+
+
+HISTORY_CONFIGS: dict[str, type[HistoryConfig]] = {
+    config.type: config
+    for config in (MLPHistoryConfig, LSTMHistoryConfig, GRUHistoryConfig, TransformerHistoryConfig)
+}
+
+
+# What makes a chunk of it.
+
+
+@dataclass(frozen=True)
+class HeadConfig(TypedRecord):
+    """Base of the head configs."""
+
+    @property
+    def history_config(self) -> HistoryConfig:
+        """What fuses the window for this head."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RegressionHeadConfig(HeadConfig):
+    """What the heads that regress a chunk have in common: an MLP for the pose and one for the gripper.
+
+    Args:
+        decoder_sizes: hidden widths of both MLPs.
+        pose_activation: "tanh" bounds the pose to (-1, 1), as the quantile normalisation does; "identity" does not.
+        pose_loss: "huber" (delta 1) or "mse".
+        gripper_loss_weight: weight of the gripper's binary cross-entropy beside the pose loss.
+    """
+
+    decoder_sizes: tuple[int, ...] = (1024, 512, 256)
+    pose_activation: Literal["tanh", "identity"] = "tanh"
+    pose_loss: Literal["huber", "mse"] = "huber"
+    gripper_loss_weight: float = 0.01
+
+    @property
+    def history_config(self) -> HistoryConfig:
+        """The head itself: it holds its history's fields."""
+        assert isinstance(self, HistoryConfig)
+        return self
+
+
+@dataclass(frozen=True)
+class MLPHeadConfig(RegressionHeadConfig, MLPHistoryConfig):
+    """Each frame by itself: features -> MLP -> chunk."""
+
+
+@dataclass(frozen=True)
+class LSTMHeadConfig(RegressionHeadConfig, LSTMHistoryConfig):
+    """An LSTM over the window's features, a chunk from each of its outputs."""
+
+
+@dataclass(frozen=True)
+class GRUHeadConfig(RegressionHeadConfig, GRUHistoryConfig):
+    """A GRU over the window's features, a chunk from each of its outputs."""
+
+
+@dataclass(frozen=True)
+class TransformerHeadConfig(RegressionHeadConfig, TransformerHistoryConfig):
+    """A causal transformer over the window's features, a chunk from each of its outputs."""
+
+
+@dataclass(frozen=True)
+class DenoisingHeadConfig(HeadConfig):
+    """What the heads that sample a chunk have in common: a small transformer over the chunk's steps that denoises it.
+
+    Args:
+        history: what fuses the window: a `HistoryConfig`, its dict, or the name of one with default sizes.
+        denoiser_size: width of the denoiser.
+        denoiser_layers: its layers.
+        denoiser_heads: its attention heads; they must divide the width.
+        num_inference_steps: evaluations of the denoiser per sampled chunk.
+    """
+
+    history: HistoryConfig = LSTMHistoryConfig()
+    denoiser_size: int = 256
+    denoiser_layers: int = 4
+    denoiser_heads: int = 8
+    num_inference_steps: int = 10
+
+    def __post_init__(self):
+        if isinstance(self.history, (str, Mapping)):
+            object.__setattr__(self, "history", history_config_from_dict(self.history))
+        super().__post_init__()
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("denoiser_size", "denoiser_layers", "denoiser_heads", "num_inference_steps")
+        if self.denoiser_size % (2 * self.denoiser_heads):
+            raise ValueError(
+                f"{type(self).__name__}.denoiser_size = {self.denoiser_size} must be a multiple of twice "
+                f"denoiser_heads = {self.denoiser_heads}."
+            )
+
+    @property
+    def history_config(self) -> HistoryConfig:
+        return self.history
+
+
+@dataclass(frozen=True)
+class DiffusionHeadConfig(DenoisingHeadConfig):
+    """Denoising diffusion: trained on DDPM's noise levels (cosine schedule), sampled by DDIM.
+
+    Args:
+        prediction_type: what the denoiser predicts: the clean chunk ("sample"), the noise or the velocity between them.
+        num_train_timesteps: noise levels; a multiple of `num_inference_steps`.
+        clip_range: while sampling, estimates of the clean chunk are clamped to [-clip_range, clip_range]; None: never.
+            Widen it where normalised actions go beyond 1 (mean/std normalisation).
+    """
+
+    type: ClassVar[str] = "diffusion"
+    prediction_type: Literal["sample", "epsilon", "v_prediction"] = "sample"
+    num_train_timesteps: int = 100
+    clip_range: float | None = 1.0
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("num_train_timesteps", *(["clip_range"] if self.clip_range is not None else []))
+        if self.num_train_timesteps % self.num_inference_steps:
+            raise ValueError(
+                f"DiffusionHeadConfig.num_train_timesteps = {self.num_train_timesteps} must be a multiple of "
+                f"num_inference_steps = {self.num_inference_steps}."
+            )
+
+
+@dataclass(frozen=True)
+class FlowMatchingHeadConfig(DenoisingHeadConfig):
+    """Flow matching: the denoiser predicts the velocity from actions to noise, integrated by Euler steps.
+
+    Args:
+        time_alpha: training times come from Beta(time_alpha, 1), where time 1 is pure noise: above 1 dwells on noisy
+            chunks.
+    """
+
+    type: ClassVar[str] = "flow_matching"
+    time_alpha: float = 1.5
+
+    def validate(self) -> None:
+        super().validate()
+        self.require_positive("time_alpha")
+
+
+HEAD_CONFIGS: dict[str, type[HeadConfig]] = {
+    config.type: config
+    for config in (
+        MLPHeadConfig,
+        LSTMHeadConfig,
+        GRUHeadConfig,
+        TransformerHeadConfig,
+        DiffusionHeadConfig,
+        FlowMatchingHeadConfig,
+    )
+}
+
+
+def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:
+    """The head config that `data["type"]` names.
+
+    Raises:
+        ValueError: for an unknown head, or a field that the head does not have.
+    """
+    return _typed(data, HEAD_CONFIGS, "head", "head_config['type']")
+
+
+def history_config_from_dict(data: Mapping[str, Any] | str) -> HistoryConfig:
+    """The history config that `data["type"]`, or `data` itself, names.
+
+    Raises:
+        ValueError: for an unknown history, or a field that the history does not have.
+    """
+    data = {"type": data} if isinstance(data, str) else data
+    return _typed(data, HISTORY_CONFIGS, "history", "head_config['history']['type']")
+
+
+def _typed(data: Mapping[str, Any], known: Mapping[str, type], kind: str, where: str) -> Any:
+    fields = dict(data)
+    name = fields.pop("type", None)
+    if name not in known:
+        raise ValueError(f"Unknown {kind} {name!r}: {where} must be one of {sorted(known)}.")
+    return known[name].from_dict(fields)

@@ -1,0 +1,28 @@
+"""Window samples -> one batch, by the processor alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class VLACollator:
+    """`DataLoader(dataset, collate_fn=VLACollator(processor))`: what the model's forward takes, as a BatchFeature."""
+
+    def __init__(self, processor):
+        self.processor = processor
+
+    def __call__(self, samples: Sequence[dict]):
+        """Calls the processor with the samples' images (list of {camera: uint8 (W, H, W, 3)}), instruction and
+        embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
+        and, where every sample has it, grounding (B, W, G)."""
+        batch = {
+            "images": [sample["images"] for sample in samples],
+            "instruction": [sample["instruction"] for sample in samples],
+            "embodiment": [sample["embodiment"] for sample in samples],
+        }
+        for key in ("state", "actions", "action_mask", "frame_mask", "grounding"):
+            if all(key in sample for sample in samples):
+                values = [sample[key] for sample in samples]
+                alike = len({np.shape(value) for value in values}) == 1
+                batch[key] = np.stack(values) if alike else values  # mixtures of embodiments differ in width
+        return self.processor(**batch)

@@ -1,0 +1,218 @@
+"""LeRobotDataset v2.1 and v3.0 folders (or Hub ids) as windows of observations with their action chunks."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from .errors import DatasetError
+from .frame_cache import FrameCache
+from .images_in_parquet import ImagePool
+from .lerobot_metadata import LeRobotMetadata
+from .lerobot_tables import check_tables, read_tables
+from .video import VideoError, VideoPool
+from .windows import check_sizes, window_rows
+
+ACTION, STATE, GROUNDING = "action", "observation.state", "grounding"
+
+
+class LeRobotDataset(Dataset):
+    """Every frame of the chosen episodes as the newest frame of a window sample.
+
+    `dataset[i]` is a dict, with W = window_size, n = chunk_size:
+        images {camera: uint8 (W, height, width, 3)}, state float32 (W, state_dim) where the dataset has one,
+        actions float32 (W, n, action_dim) in the dataset's own units, action_mask bool (W, n),
+        frame_mask bool (W,), instruction str, episode int, frame int, embodiment str,
+        grounding float32 (W, grounding_dim) where the dataset has that column (NaN = no label).
+
+    The window ends at frame i. Left of the episode's start its first frame is repeated with `frame_mask` and
+    `action_mask` False; behind its end the last action is repeated with `action_mask` False.
+
+    Args:
+        folder_or_id: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
+        window_size, chunk_size, history_stride: shape of a sample; the stride is in frames.
+        cameras: camera names (the last part of the feature key) in the wanted order; all of them by default.
+        episodes: episode indices in the wanted order; `split` instead names one of info.json's splits.
+        embodiment: name that samples carry; the dataset's robot_type by default.
+        cache_bytes: bound of the decoded frames that each process keeps. A frame is decoded once while it stays
+            there: shuffle with `EpisodeBlockSampler` to make that hold for datasets of any size.
+        tolerance_s: how far a video frame may be from its row's timestamp.
+    """
+
+    def __init__(
+        self,
+        folder_or_id: str | Path,
+        window_size: int = 8,
+        chunk_size: int = 10,
+        cameras: Sequence[str] | None = None,
+        history_stride: int = 1,
+        episodes: Sequence[int] | None = None,
+        embodiment: str | None = None,
+        revision: str | None = None,
+        cache_bytes: int = 128 * 2**20,
+        split: str | None = None,
+        tolerance_s: float = 1e-4,
+    ):
+        check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
+        self.metadata = LeRobotMetadata(folder_or_id, revision)
+        self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
+        self.tolerance_s = tolerance_s
+        self.embodiment = embodiment or self.metadata.robot_type or Path(self.metadata.source.name).name
+        self.camera_keys = self._choose_cameras(cameras)
+        self.episodes = self._choose_episodes(episodes, split)
+
+        features = self.metadata.features
+        if ACTION not in features:
+            raise DatasetError(f"no {ACTION!r} feature, only {sorted(features)}", self.metadata.source)
+        keys = [key for key in (ACTION, STATE, GROUNDING) if key in features]
+        self.tables = read_tables(self.metadata, self.episodes, keys)
+        finite = [key for key in keys if key != GROUNDING]
+        for problem in check_tables(self.metadata, self.episodes, self.tables, finite, tolerance_s):
+            raise problem
+        unknown = set(np.unique(self.tables.columns["task_index"])) - set(self.metadata.tasks)
+        if unknown:
+            raise DatasetError(f"task_index {sorted(unknown)} is not in the task table", self.metadata.source)
+
+        self.cache = FrameCache(cache_bytes)
+        self._videos, self._images = VideoPool(), ImagePool()
+        self._seen: dict[tuple[str, int, int], None] = {}
+        frame_bytes = sum(3 * np.prod(self.metadata.image_shape(key)) for key in self.camera_keys.values())
+        # A stretch is what is decoded ahead in one go. Five of them (all cameras) fit in the cache: the four that
+        # EpisodeBlockSampler mixes by default, and the frames before their first windows.
+        self._longest_stretch = max(window_size * history_stride, int(cache_bytes // (5 * max(1, frame_bytes))))
+
+    @property
+    def fps(self) -> float:
+        return self.metadata.fps
+
+    @property
+    def frames_decoded(self) -> int:
+        """Video frames and images that this process has decoded so far."""
+        return self._videos.frames_decoded + self._images.frames_decoded
+
+    @property
+    def action(self) -> np.ndarray:
+        """All actions of the chosen episodes, float32 (frames, action_dim)."""
+        return self.tables.columns[ACTION]
+
+    @property
+    def state(self) -> np.ndarray | None:
+        """All states of the chosen episodes, float32 (frames, state_dim), or None."""
+        return self.tables.columns.get(STATE)
+
+    def stretches(self) -> list[range]:
+        """Sample indices cut into pieces inside one episode that are decoded in one go (see EpisodeBlockSampler)."""
+        pieces = []
+        for start, episode in zip(self.tables.starts.tolist(), self.episodes, strict=False):
+            size, stop = self._stretch_frames(episode.length), start + episode.length
+            pieces += [range(first, min(first + size, stop)) for first in range(start, stop, size)]
+        return pieces
+
+    def _stretch_frames(self, length: int) -> int:
+        """Frames of the equal pieces that an episode of `length` frames is cut into."""
+        return math.ceil(length / math.ceil(length / self._longest_stretch))
+
+    def __len__(self) -> int:
+        return int(self.tables.starts[-1])
+
+    def __getitem__(self, index: int) -> dict:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of a dataset of {len(self)} frames")
+        index = int(index) % len(self)
+        position = int(np.searchsorted(self.tables.starts, index, side="right") - 1)
+        episode, start = self.episodes[position], int(self.tables.starts[position])
+        frame = index - start
+        frames, frame_mask, steps, action_mask = window_rows(
+            frame, episode.length, self.window_size, self.chunk_size, self.history_stride
+        )
+        columns = self.tables.columns
+        sample = {
+            "images": {camera: self._window(camera, position, frames) for camera in self.camera_keys},
+            "actions": columns[ACTION][start + steps],
+            "action_mask": action_mask,
+            "frame_mask": frame_mask,
+            "instruction": self.metadata.tasks[int(columns["task_index"][index, 0])],
+            "episode": episode.index,
+            "frame": frame,
+            "embodiment": self.embodiment,
+        }
+        if STATE in columns:
+            sample["state"] = columns[STATE][start + frames]
+        if GROUNDING in columns:
+            sample["grounding"] = columns[GROUNDING][start + frames]
+        return sample
+
+    def _window(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
+        """Images uint8 (window, height, width, 3) of rows `frames` of an episode, decoding what is not cached."""
+        wanted = dict.fromkeys(frames.tolist())
+        images = {frame: self.cache.get((camera, position, frame)) for frame in wanted}
+        missing = [frame for frame, image in images.items() if image is None]
+        if missing:
+            missing = self._read_ahead(camera, position, int(frames[-1]), missing)
+            decoded = self._decode(camera, position, missing)
+            for frame, image in zip(missing, decoded, strict=True):
+                self.cache.put((camera, position, frame), image)
+                images[frame] = image
+        return np.stack([images[frame] for frame in frames.tolist()])
+
+    def _read_ahead(self, camera: str, position: int, newest: int, missing: list[int]) -> list[int]:
+        """A stretch whose samples are asked for a second time is decoded whole: one pass instead of many seeks."""
+        length = self.episodes[position].length
+        size = self._stretch_frames(length)
+        stretch = newest // size
+        key = (camera, position, stretch)
+        if key not in self._seen:
+            self._seen[key] = None
+            if len(self._seen) > 64:
+                del self._seen[next(iter(self._seen))]
+            return missing
+        before = (self.window_size - 1) * self.history_stride
+        frames = range(max(0, stretch * size - before), min((stretch + 1) * size, length))
+        ahead = [frame for frame in frames if (camera, position, frame) not in self.cache]
+        return sorted({*missing, *ahead})
+
+    def _decode(self, camera: str, position: int, frames: list[int]) -> list[np.ndarray]:
+        key, episode, source = self.camera_keys[camera], self.episodes[position], self.metadata.source
+        try:
+            if key in episode.videos:
+                span = episode.videos[key]
+                file = span.file
+                rows = self.tables.starts[position] + np.asarray(frames)
+                times = span.start + self.tables.columns["timestamp"][rows, 0].astype(np.float64)
+                return self._videos.read(source.file(file, episode.index), times.tolist(), self.tolerance_s)
+            file = episode.data_file
+            rows = [self.tables.file_rows[position] + frame for frame in frames]
+            folders = [source.root, source.root / "images" / key / f"episode_{episode.index:06d}"]
+            return self._images.read(source.file(file, episode.index), key, rows, folders)
+        except (VideoError, ValueError, KeyError) as error:
+            if isinstance(error, DatasetError):
+                raise
+            raise DatasetError(f"camera {camera!r}: {error}", source, episode.index, file) from error
+
+    def _choose_cameras(self, cameras: Sequence[str] | None) -> dict[str, str]:
+        known = self.metadata.camera_keys
+        if cameras is None:
+            return known
+        unknown = [camera for camera in cameras if camera not in known]
+        if unknown:
+            raise DatasetError(f"unknown cameras {unknown}, the dataset has {list(known)}", self.metadata.source)
+        return {camera: known[camera] for camera in cameras}
+
+    def _choose_episodes(self, episodes: Sequence[int] | None, split: str | None):
+        known = self.metadata.episodes
+        if split is not None:
+            if episodes is not None:
+                raise ValueError("give either episodes or split, not both")
+            if split not in self.metadata.splits:
+                raise DatasetError(f"unknown split {split!r}, there are {self.metadata.splits}", self.metadata.source)
+            first, last = self.metadata.splits[split]
+            episodes = [index for index in known if first <= index < last]
+        chosen = list(known) if episodes is None else list(episodes)
+        unknown = [index for index in chosen if index not in known]
+        if unknown:
+            raise DatasetError(f"unknown episodes {unknown[:5]}, there are {len(known)}", self.metadata.source)
+        if not chosen:
+            raise DatasetError("no episodes", self.metadata.source, file="meta/episodes")
+        return [known[index] for index in chosen]

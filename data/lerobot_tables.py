@@ -1,0 +1,112 @@
+"""The numeric columns of a LeRobotDataset, without ever touching its image columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import DatasetError
+from .lerobot_metadata import Episode, LeRobotMetadata
+
+
+@dataclass
+class LeRobotTables:
+    """Rows of the chosen episodes, one after the other: `columns[key]` (rows, width), episode e has rows
+    `starts[e]:starts[e + 1]`; `file_rows[e]` is the first row of episode e in its parquet file."""
+
+    columns: dict[str, np.ndarray]
+    starts: np.ndarray
+    file_rows: list[int]
+
+
+def read_tables(metadata: LeRobotMetadata, episodes: Sequence[Episode], keys: Sequence[str]) -> LeRobotTables:
+    """Reads `keys` and the index columns of `episodes`; DatasetError where a file, a column or rows are missing."""
+    source = metadata.source
+    source.fetch(episode.data_file for episode in episodes)
+    wanted = [*dict.fromkeys([*keys, "timestamp", "frame_index", "task_index", "episode_index"])]
+    parts: list[dict[str, np.ndarray]] = [{} for _ in episodes]
+    file_rows = [0] * len(episodes)
+    by_file: dict[str, list[int]] = {}
+    for position, episode in enumerate(episodes):
+        if episode.length < 1:
+            raise DatasetError("empty episode", source, episode.index, episode.data_file)
+        by_file.setdefault(episode.data_file, []).append(position)
+    for file, positions in by_file.items():
+        first = episodes[positions[0]].index
+        path = source.file(file, first)
+        try:
+            parquet = pq.ParquetFile(path)
+            missing = [key for key in wanted if key not in parquet.schema_arrow.names]
+            if missing:
+                raise DatasetError(f"missing columns {missing}", source, first, file)
+            table = parquet.read(columns=wanted)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"not a readable parquet file: {error}", source, first, file) from error
+        columns = {key: _to_numpy(table.column(key), metadata, key, first, file) for key in wanted}
+        episode_column = columns["episode_index"][:, 0]
+        for position in positions:
+            episode = episodes[position]
+            rows = np.flatnonzero(episode_column == episode.index)
+            if len(rows) != episode.length or rows[-1] - rows[0] + 1 != episode.length:
+                raise DatasetError(
+                    f"the episode table says {episode.length} frames, the file has {len(rows)}",
+                    source,
+                    episode.index,
+                    file,
+                )
+            file_rows[position] = int(rows[0])
+            parts[position] = {key: values[rows[0] : rows[-1] + 1] for key, values in columns.items()}
+    starts = np.concatenate([[0], np.cumsum([episode.length for episode in episodes])])
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in wanted}
+    return LeRobotTables(columns, starts, file_rows)
+
+
+def check_tables(
+    metadata: LeRobotMetadata,
+    episodes: Sequence[Episode],
+    tables: LeRobotTables,
+    finite: Sequence[str],
+    tolerance: float,
+) -> list[DatasetError]:
+    """What is wrong with the rows: non-finite values in the `finite` columns, timestamps that are not frame / fps
+    within `tolerance` (s), frame numbers that do not count from 0."""
+    problems = []
+
+    def report(bad: np.ndarray, text: str) -> None:
+        rows = np.flatnonzero(bad)
+        for position in np.unique(np.searchsorted(tables.starts, rows, side="right") - 1):
+            first = rows[np.searchsorted(rows, tables.starts[position])] - tables.starts[position]
+            episode = episodes[position]
+            problem = f"{text} (first at frame {first})"
+            problems.append(DatasetError(problem, metadata.source, episode.index, episode.data_file))
+
+    for key in finite:
+        report(~np.isfinite(tables.columns[key]).all(axis=1), f"non-finite values in {key!r}")
+    frames = np.concatenate([np.arange(episode.length) for episode in episodes])
+    report(tables.columns["frame_index"][:, 0] != frames, "frame_index does not count from 0")
+    late = np.abs(tables.columns["timestamp"][:, 0].astype(np.float64) - frames / metadata.fps)
+    slack = tolerance + 1e-6 * frames / metadata.fps  # timestamps are float32
+    report(~(late <= slack), f"timestamps are not frame / fps at {metadata.fps:g} fps within {tolerance} s")
+    return problems
+
+
+def _to_numpy(column: pa.ChunkedArray, metadata: LeRobotMetadata, key: str, episode: int, file: str) -> np.ndarray:
+    """A column as (rows, width): float32 for real numbers, integers and booleans as they are."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no rows
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    rows = len(array)
+    while pa.types.is_nested(array.type):
+        array = array.flatten()
+    values = array.to_numpy(zero_copy_only=False)
+    width = metadata.width(key) if key in metadata.features else 1
+    if len(values) != rows * width:
+        found = len(values) / rows if rows else 0
+        raise DatasetError(
+            f"column {key!r} has {found:g} values a row, info.json says {width}", metadata.source, episode, file
+        )
+    if np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float32, copy=False)
+    return values.reshape(rows, width)

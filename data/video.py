@@ -1,0 +1,114 @@
+"""Frames of a video file by their time, through PyAV (AV1, H.264, HEVC, ...: whatever its FFmpeg decodes)."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+
+class VideoError(ValueError):
+    """A video file cannot be decoded, or has no frame at the wanted time."""
+
+
+class VideoFile:
+    """An open video. One thread decodes: data loader workers are the parallelism."""
+
+    def __init__(self, path: Path):
+        try:
+            self._container = av.open(str(path))
+            self._stream = self._container.streams.video[0]
+        except (av.error.FFmpegError, IndexError) as error:
+            raise VideoError(f"not a readable video: {error}") from error
+        self._stream.thread_type = "NONE"
+        self._stream.codec_context.thread_count = 1
+        self._to_rgb = VideoReformatter()  # one conversion context for all frames of the file
+        self.frames_decoded = 0
+
+    def read(self, times: Sequence[float], tolerance: float) -> list[np.ndarray]:
+        """RGB frames uint8 (height, width, 3) at ascending `times` (s), each within `tolerance` (s) of its time."""
+        frames: list[np.ndarray] = []
+        nearest = float("inf")
+        try:
+            for time, frame in self._decode_from(times[0], tolerance):
+                if time < times[len(frames)] - tolerance:
+                    nearest = time
+                    continue
+                if time > times[len(frames)] + tolerance:
+                    nearest = min(nearest, time, key=lambda t: abs(t - times[len(frames)]))
+                    break
+                if frame.is_corrupt:
+                    raise VideoError(f"corrupt frame at {time:.4f} s")
+                frames.append(self._to_rgb.reformat(frame, format="rgb24").to_ndarray())
+                if len(frames) == len(times):
+                    return frames
+        except av.error.FFmpegError as error:
+            raise VideoError(f"cannot decode the frame at {times[len(frames)]:.4f} s: {error}") from error
+        raise VideoError(
+            f"no frame within {tolerance} s of {times[len(frames)]:.4f} s, the nearest one decoded is at "
+            f"{nearest:.4f} s: wrong fps, wrong timestamps or a truncated video"
+        )
+
+    def _decode_from(self, start: float, tolerance: float) -> Iterator[tuple[float, VideoFrame]]:
+        """(time, frame) pairs, the first at or before `start` where the video has one."""
+        base = self._stream.time_base
+        for earlier in (0.0, 1.0, 10.0, start):  # a key frame's decoding time may precede its presentation
+            self._container.seek(max(0, int((start - earlier) / base)), stream=self._stream)
+            first = True
+            for frame in self._container.decode(self._stream):
+                self.frames_decoded += 1
+                if frame.pts is None:
+                    raise VideoError("frame without a timestamp")
+                time = float(frame.pts * base)
+                if first and time > start + tolerance and earlier < start:
+                    break  # landed after the wanted frame: seek further back
+                first = False
+                yield time, frame
+            else:
+                return
+            if not first:
+                return
+
+
+class VideoPool:
+    """Open video files by path, at most `max_open`, never shared with another process.
+
+    A decoder that was opened before a fork must not be used or freed in the child: it is set aside there.
+    """
+
+    _set_aside: list = []  # noqa: RUF012  (kept alive on purpose)
+
+    def __init__(self, max_open: int = 8):
+        self.max_open = max_open
+        self._open: OrderedDict[Path, VideoFile] = OrderedDict()
+        self._process = os.getpid()
+        self._decoded_before = 0
+
+    def __getstate__(self) -> dict:
+        return {"max_open": self.max_open}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
+
+    @property
+    def frames_decoded(self) -> int:
+        """Frames decoded so far by this process's pool."""
+        return self._decoded_before + sum(file.frames_decoded for file in self._open.values())
+
+    def read(self, path: Path, times: Sequence[float], tolerance: float) -> list[np.ndarray]:
+        """`VideoFile.read` of the file at `path`."""
+        if self._process != os.getpid():
+            self._set_aside.append(self._open)
+            self.__init__(self.max_open)
+        video = self._open.get(path)
+        if video is None:
+            video = self._open[path] = VideoFile(path)
+            if len(self._open) > self.max_open:
+                _, oldest = self._open.popitem(last=False)
+                self._decoded_before += oldest.frames_decoded
+        self._open.move_to_end(path)
+        return video.read(times, tolerance)

@@ -1,0 +1,25 @@
+"""Which rows of an episode a window sample holds: observed frames, chunk labels and their masks."""
+
+import numpy as np
+
+
+def window_rows(frame: int, length: int, window_size: int, chunk_size: int, history_stride: int = 1):
+    """Rows of the window that ends at `frame` of an episode of `length` frames.
+
+    Returns (frames, frame_mask, steps, action_mask): frames (window,) and steps (window, chunk) are rows inside the
+    episode, clamped to its edges; the boolean masks are False where a row was clamped. Labels of a padded frame are
+    masked, too: `action_mask[w]` is all False where `frame_mask[w]` is.
+    """
+    wanted = frame - history_stride * np.arange(window_size - 1, -1, -1)
+    frame_mask = wanted >= 0
+    frames = np.maximum(wanted, 0)
+    steps = frames[:, None] + np.arange(chunk_size)
+    action_mask = (steps < length) & frame_mask[:, None]
+    return frames, frame_mask, np.minimum(steps, length - 1), action_mask
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises ValueError where one of the named sizes is not a positive number."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")

@@ -1,0 +1,218 @@
+"""The evaluation record: what was run, what came out, and what another lab needs to repeat it."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any, Self
+
+from .intervals import wilson_interval
+from .rollout import EpisodeResult
+
+LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
+
+
+@dataclass
+class Score:
+    """A success rate with its 95 % Wilson interval."""
+
+    success_rate: float
+    successes: int
+    episodes: int
+    interval: list[float]
+
+    @classmethod
+    def of(cls, successes: int, episodes: int) -> Self:
+        rate = successes / episodes if episodes else 0.0
+        return cls(rate, successes, episodes, list(wilson_interval(successes, episodes)))
+
+    @classmethod
+    def of_results(cls, results: Iterable[EpisodeResult]) -> Self:
+        done = [result.success for result in results]
+        return cls.of(sum(done), len(done))
+
+
+@dataclass
+class TaskScores(Score):
+    """A score and the scores of its tasks."""
+
+    per_task: dict[str, Score] = field(default_factory=dict)
+
+    @classmethod
+    def of_results(cls, results: Iterable[EpisodeResult]) -> Self:
+        results = list(results)
+        tasks = list(dict.fromkeys(result.task for result in results))
+        per_task = {task: Score.of_results(result for result in results if result.task == task) for task in tasks}
+        return cls(**asdict(Score.of_results(results)), per_task=per_task)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        per_task = {task: Score(**score) for task, score in content["per_task"].items()}
+        return cls(**{**content, "per_task": per_task})
+
+
+@dataclass
+class ChainScores:
+    """The long-horizon protocol: several instructions in a row, without a reset in between.
+
+    Attributes:
+        length: instructions per chain.
+        episodes: chains run.
+        success_at: "1" ... "length" -> the share of chains in which at least so many were done in a row.
+        average_length: instructions done in a row, on average.
+        completed: instructions done in a row, chain by chain.
+        chains: the tasks of each chain.
+        seeds: the seed of each chain.
+    """
+
+    length: int
+    episodes: int
+    success_at: dict[str, Score]
+    average_length: float
+    completed: list[int]
+    chains: list[list[str]]
+    seeds: list[int]
+
+    @classmethod
+    def of_results(cls, results: list[EpisodeResult]) -> Self:
+        length = max(len(result.chain) for result in results)
+        completed = [result.completed for result in results]
+        success_at = {
+            str(count): Score.of(sum(done >= count for done in completed), len(results))
+            for count in range(1, length + 1)
+        }
+        return cls(
+            length=length,
+            episodes=len(results),
+            success_at=success_at,
+            average_length=sum(completed) / len(completed),
+            completed=completed,
+            chains=[list(result.chain) for result in results],
+            seeds=[result.seed for result in results],
+        )
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        success_at = {count: Score(**score) for count, score in content["success_at"].items()}
+        return cls(**{**content, "success_at": success_at})
+
+
+@dataclass
+class EvaluationRecord:
+    """One evaluation of one policy on one suite. It names nothing of the machine but the time taken.
+
+    Attributes:
+        success_rate, successes, episodes, interval: over all episodes, with the 95 % Wilson interval [low, high].
+        per_task: the same for each task.
+        minutes: wall time of the whole evaluation.
+        controls: the same episodes under conditions where a policy that sees and listens must fail:
+            `shuffled_instruction` (it is told another task's words), `black_images`, `random_policy`.
+        unseen: setting -> score, for settings that were held out of training.
+        chains: the long-horizon protocol, where it was run.
+        suite, suite_version: what was run.
+        settings: how it was run (tasks, number of environments, limits, ...).
+        seed: where the episodes' seeds start.
+        episode_list: every episode: seed, task, instruction, success, steps, reason (of a failure).
+        crashed_episodes: episodes that failed because their environment did; they count as failures.
+        termination: when an episode ends.
+        control_frequency: actions per second (Hz).
+        n_action_steps: steps executed of each predicted chunk.
+        contract_hash: hash of the policy's action contract.
+        policy, policy_revision: name and revision of the policy, where they are known.
+        versions: of the libraries that matter.
+    """
+
+    success_rate: float
+    episodes: int
+    interval: list[float]
+    per_task: dict[str, Score]
+    minutes: float
+    controls: dict[str, TaskScores]
+    suite: str
+    successes: int = 0
+    unseen: dict[str, TaskScores] = field(default_factory=dict)
+    chains: ChainScores | None = None
+    suite_version: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    episode_list: list[dict[str, Any]] = field(default_factory=list)
+    crashed_episodes: int = 0
+    termination: str = ""
+    control_frequency: float | None = None
+    n_action_steps: int | None = None
+    contract_hash: str | None = None
+    policy: str | None = None
+    policy_revision: str | None = None
+    versions: dict[str, str] = field(default_factory=lambda: library_versions())
+
+    @classmethod
+    def of_results(cls, results: list[EpisodeResult], **others: Any) -> Self:
+        """The record of the main episodes; `others` are the remaining fields."""
+        scores = TaskScores.of_results(results)
+        return cls(
+            **{
+                name: getattr(scores, name)
+                for name in ("success_rate", "successes", "episodes", "interval", "per_task")
+            },
+            episode_list=[episode_entry(result) for result in results],
+            crashed_episodes=sum(result.crashed for result in results),
+            **others,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; an unknown or missing key raises TypeError or KeyError."""
+        content = dict(content)
+        content["per_task"] = {task: Score(**score) for task, score in content["per_task"].items()}
+        for name in ("controls", "unseen"):
+            content[name] = {key: TaskScores.from_dict(scores) for key, scores in content[name].items()}
+        if content["chains"] is not None:
+            content["chains"] = ChainScores.from_dict(content["chains"])
+        return cls(**content)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lines = [f"{self.suite}: {_percent(self)}"]
+        width = max(map(len, [*self.per_task, *self.controls, *self.unseen]), default=0)
+        for title, scores in (("task", self.per_task), ("control", self.controls), ("unseen", self.unseen)):
+            lines += [f"  {title:8}{name:{width}}  {_percent(score)}" for name, score in scores.items()]
+        if self.chains is not None:
+            steps = ", ".join(f"{count}: {score.success_rate:.0%}" for count, score in self.chains.success_at.items())
+            lines.append(f"  chains  {steps}; average length {self.chains.average_length:.2f}")
+        if self.crashed_episodes:
+            lines.append(f"  {self.crashed_episodes} episodes failed because their environment did")
+        return "\n".join(lines)
+
+
+def episode_entry(result: EpisodeResult) -> dict[str, Any]:
+    """An episode as the record lists it; paths in the reason of a failure are cut down to their last part."""
+    names = ("seed", "task", "instruction", "success", "steps")
+    reason = None if result.reason is None else re.sub(r"(?:/[^\s/:'\"]+)+/([^\s/:'\"]+)", r"\1", result.reason)
+    return {name: getattr(result, name) for name in names} | {"reason": reason}
+
+
+def library_versions() -> dict[str, str]:
+    """Python's version and those of the libraries that decide about results."""
+    return {"python": python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+def _percent(score: Any) -> str:
+    low, high = score.interval
+    done = round(score.success_rate * score.episodes)
+    return f"{score.success_rate:6.1%}  [{low:.1%}, {high:.1%}]  {done}/{score.episodes}"

@@ -1,0 +1,76 @@
+"""What a suite of tasks is."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .environments import MakeEnv
+from .rollout import Episode
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks in an environment, and how they are asked for.
+
+    Attributes:
+        name, version: what the record says was run.
+        instructions: task -> the ways to ask for it.
+        make_env: builds one environment with observations `{"images": {camera: uint8 (H, W, 3)}, "state": ...}`, the
+            reset options "task" and "instruction", `info["success"]` after each step and, for chains,
+            `set_task(task, instruction)`.
+        max_steps: actions after which a task counts as failed.
+        control_frequency: actions per second (Hz).
+        settings: name of a held-out setting -> how it changes an episode.
+        make_chain: (generator, tasks, length) -> tasks that can be done one after another in one scene; None where the
+            suite has no long-horizon protocol.
+    """
+
+    name: str
+    version: str
+    instructions: dict[str, tuple[str, ...]]
+    make_env: MakeEnv
+    max_steps: int
+    control_frequency: float
+    settings: dict[str, Callable[[Episode], Episode]] = field(default_factory=dict)
+    make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
+
+    def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
+        """`count` episodes, the tasks in turn.
+
+        An episode's seed depends on its task and on its number among that task's episodes, not on which other tasks
+        are run, and its words on its seed.
+        """
+        numbers = {task: number for number, task in enumerate(self.instructions)}
+        episodes = []
+        for index in range(count):
+            task = tasks[index % len(tasks)]
+            own_seed = seed + index // len(tasks) * len(numbers) + numbers[task]
+            instruction = np.random.default_rng(own_seed).choice(self.instructions[task])
+            episodes.append(Episode(task, str(instruction), own_seed))
+        return episodes
+
+    def shuffled(self, episodes: Iterable[Episode], tasks: Sequence[str]) -> list[Episode]:
+        """The same episodes, but the policy is told the words of another of `tasks`."""
+        if len(tasks) < 2:
+            raise ValueError(f"shuffled_instruction needs at least two tasks, got {list(tasks)}")
+        shuffled = []
+        for episode in episodes:
+            generator = np.random.default_rng([episode.seed, 1])
+            other = str(generator.choice([task for task in tasks if task != episode.task]))
+            words = str(generator.choice(self.instructions[other]))
+            shuffled.append(dataclasses.replace(episode, instruction_override=words))
+        return shuffled
+
+    def chains(self, tasks: Sequence[str], count: int, length: int, seed: int) -> list[Episode]:
+        """`count` chains of `length` tasks, asked one after another without a reset."""
+        if self.make_chain is None:
+            raise ValueError(f"chains: suite {self.name!r} has no long-horizon protocol")
+        chains = []
+        for number in range(count):
+            generator = np.random.default_rng([seed + number, 2])
+            chain = self.make_chain(generator, tasks, length)
+            asked = [(str(task), str(generator.choice(self.instructions[task]))) for task in chain]
+            chains.append(Episode(*asked[0], seed=seed + number, then=tuple(asked[1:])))
+        return chains

@@ -1,0 +1,52 @@
+"""The embedded simulator: a language-conditioned tabletop on MuJoCo, for the CPU and without assets.
+
+Importing this package registers the Gymnasium environment "robovlms/Tabletop-v0".
+"""
+
+import gymnasium
+
+from .chains import CHAIN_LENGTH, sample_chain, scene_layout
+from .demonstrations import Episode, Noise, collect, collect_chain, collect_episode
+from .environment import TabletopEnv
+from .expert import Expert, expert_action
+from .gl import NoOpenGLError, choose_backend
+from .interface import ACTION_NAMES, ACTION_UNITS, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES, STATE_UNITS
+from .settings import SETTINGS
+from .tasks import BASE_TASKS, GROUNDING_NAMES, SKILLS, TASK_TABLE, TASKS, Task, get_task, task_of_instruction
+
+ENVIRONMENT_ID = "robovlms/Tabletop-v0"
+
+if ENVIRONMENT_ID not in gymnasium.registry:
+    gymnasium.register(id=ENVIRONMENT_ID, entry_point=f"{__name__}.environment:TabletopEnv")
+
+__all__ = [
+    "ACTION_NAMES",
+    "ACTION_UNITS",
+    "BASE_TASKS",
+    "CAMERAS",
+    "CHAIN_LENGTH",
+    "CONTROL_FREQUENCY",
+    "ENVIRONMENT_ID",
+    "GROUNDING_NAMES",
+    "SETTINGS",
+    "SKILLS",
+    "STATE_NAMES",
+    "STATE_UNITS",
+    "TASKS",
+    "TASK_TABLE",
+    "Episode",
+    "Expert",
+    "NoOpenGLError",
+    "Noise",
+    "TabletopEnv",
+    "Task",
+    "choose_backend",
+    "collect",
+    "collect_chain",
+    "collect_episode",
+    "expert_action",
+    "get_task",
+    "sample_chain",
+    "scene_layout",
+    "task_of_instruction",
+]

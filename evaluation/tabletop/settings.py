@@ -1,0 +1,112 @@
+"""Where things are put at the start of an episode, in each setting."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scene import BLOCK_COLORS, BLOCK_HALF, DISTRACTORS, PLATE_COLORS, PLATE_RADIUS
+
+SETTINGS = ("seen", "unseen_distractors", "unseen_colors", "unseen_poses", "unseen_paraphrases")
+"""Names of the settings: what training uses, and four with one thing each that training never shows."""
+
+TRAINING_REGION = ((-0.21, 0.21), (-0.2, 0.0))
+"""Ranges of x and y in which blocks and plates stand for training (metres)."""
+OUTER_REGION = ((-0.26, 0.26), (-0.235, 0.0))
+"""Ranges of x and y for the setting "unseen_poses": blocks stand in this region and outside of the training region."""
+TRAINING_YAW = 0.15
+OUTER_YAW = (0.25, 0.5)
+"""Absolute block rotation (radians): up to the first for training, between the latter two for "unseen_poses"."""
+START_REGION = ((-0.16, 0.16), (-0.14, 0.06), (0.14, 0.22))
+"""Ranges of x, y, z in which the gripper starts (metres)."""
+DRAWER_START = (0.035, 0.065)
+
+UNSEEN_TABLES = ((0.35, 0.42, 0.38, 1), (0.25, 0.27, 0.33, 1), (0.62, 0.5, 0.5, 1), None)
+"""Table colours of the setting "unseen_colors"; None is a checker texture."""
+UNSEEN_FLOORS = ((0.7, 0.68, 0.6, 1), (0.12, 0.14, 0.12, 1), (0.55, 0.62, 0.68, 1))
+UNSEEN_CABINETS = ((0.3, 0.4, 0.45, 1), (0.7, 0.68, 0.62, 1))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Start of an episode: poses (x, y, yaw) on the table, fixtures' shifts along x, joints, and colours."""
+
+    blocks: dict[str, np.ndarray]
+    plates: dict[str, np.ndarray]
+    distractors: dict[str, np.ndarray]
+    cabinet_shift: float
+    lamp_shift: float
+    drawer: float
+    gripper: np.ndarray
+    table: tuple | str | None
+    floor: tuple | None
+    cabinet: tuple | None
+
+
+def _uniform(rng: np.random.Generator, ranges) -> np.ndarray:
+    low, high = np.array(ranges).T
+    return rng.uniform(low, high)
+
+
+def _inside(point: np.ndarray, ranges) -> bool:
+    return all(low <= value <= high for value, (low, high) in zip(point, ranges, strict=True))
+
+
+def _scatter(rng: np.random.Generator, setting: str) -> dict[str, dict[str, np.ndarray]] | None:
+    """Try once to place all objects without overlap; None if one found no room."""
+    outer = setting == "unseen_poses"
+    kinds = [("plates", color, PLATE_RADIUS) for color in PLATE_COLORS]
+    kinds += [("blocks", color, 0.054) for color in BLOCK_COLORS]
+    if setting == "unseen_distractors":
+        kinds += [("distractors", name, 0.035) for name in DISTRACTORS]
+    placed: list[tuple[np.ndarray, float, str]] = []
+    result: dict[str, dict[str, np.ndarray]] = {"plates": {}, "blocks": {}, "distractors": {}}
+    for kind, name, radius in kinds:
+        region = OUTER_REGION if kind == "distractors" or (outer and kind == "blocks") else TRAINING_REGION
+        for _ in range(60):
+            point = _uniform(rng, region)
+            if outer and kind == "blocks" and _inside(point, TRAINING_REGION):
+                continue
+            if any(np.linalg.norm(point - other) < radius + size for other, size, _ in placed):
+                continue
+            if kind != "plates" and any(_in_corridor(point, other) for other, _, k in placed if k == "blocks"):
+                continue
+            break
+        else:
+            return None
+        placed.append((point, radius, kind))
+        yaw = 0.0
+        if kind == "blocks" and outer:
+            yaw = rng.choice([-1.0, 1.0]) * rng.uniform(*OUTER_YAW)
+        elif kind == "blocks":
+            yaw = rng.uniform(-TRAINING_YAW, TRAINING_YAW)
+        result[kind][name] = np.array([*point, yaw])
+    return result
+
+
+def _in_corridor(point: np.ndarray, block: np.ndarray) -> bool:
+    """Whether something at `point` would be in the way of a block that is pushed to the left or right."""
+    return abs(point[1] - block[1]) < 2 * BLOCK_HALF + 0.008 and abs(point[0] - block[0]) < 0.19
+
+
+def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
+    """Draw the start of an episode in one of `SETTINGS`.
+
+    Raises:
+        ValueError: unknown setting.
+    """
+    if setting not in SETTINGS:
+        raise ValueError(f"unknown setting {setting!r}; known settings: {', '.join(SETTINGS)}")
+    scattered = None
+    while scattered is None:
+        scattered = _scatter(rng, setting)
+    colors = setting == "unseen_colors"
+    return Layout(
+        **scattered,
+        cabinet_shift=rng.uniform(-0.02, 0.02),
+        lamp_shift=rng.uniform(-0.02, 0.02),
+        drawer=rng.uniform(*DRAWER_START),
+        gripper=_uniform(rng, START_REGION),
+        table=UNSEEN_TABLES[rng.integers(len(UNSEEN_TABLES))] if colors else "seen",
+        floor=UNSEEN_FLOORS[rng.integers(len(UNSEEN_FLOORS))] if colors else None,
+        cabinet=UNSEEN_CABINETS[rng.integers(len(UNSEEN_CABINETS))] if colors else None,
+    )

@@ -1,0 +1,35 @@
+"""Small layers that the heads share."""
+
+import torch
+from torch import nn
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear layers of the given widths with ReLU in between."""
+    layers: list[nn.Module] = []
+    for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        layers += [nn.ReLU()] if index else []
+        layers.append(nn.Linear(before, after))
+    return nn.Sequential(*layers)
+
+
+def leading_padding_last(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate each row so that its masked-out first items come last.
+
+    Args:
+        values: `(batch, window, ...)`; mask: `(batch, window)`, False for the items before the real ones.
+
+    Returns:
+        the rotated values, and the index `(batch, window)` that `gather_window` takes to undo it.
+    """
+    window = mask.shape[1]
+    offset = (~mask).sum(dim=1, keepdim=True)
+    position = torch.arange(window, device=mask.device)[None]
+    return gather_window(values, (position + offset) % window), (position - offset) % window
+
+
+def gather_window(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """`values[b, index[b, w]]` for every `b` and `w`."""
+    return values[torch.arange(len(values), device=values.device)[:, None], index]
+
+

@@ -1,0 +1,49 @@
+"""History by a recurrent network (LSTM or GRU) over the window's features."""
+
+import torch
+from torch import nn
+
+from ...configuration.configuration_robovlms import RoboVLMConfig
+from ..streaming import VLACache, push
+from .layers import gather_window, leading_padding_last
+
+_NETWORKS = {"lstm": nn.LSTM, "gru": nn.GRU}
+_STATES = {"lstm": ("lstm_h", "lstm_c"), "gru": ("gru_h",)}
+
+
+class RecurrentHistory(nn.Module):
+    """Starts from zero at the first real frame of the window; the LSTM is the original's `LSTMDecoder`."""
+
+    def __init__(self, config: RoboVLMConfig, width: int):
+        super().__init__()
+        history = config.head_config.history_config
+        self.window_size = config.window_size
+        self.hidden_size = history.hidden_size * config.num_action_tokens
+        self.state_names = _STATES[history.type]
+        self.rnn = _NETWORKS[history.type](
+            width,
+            self.hidden_size,
+            num_layers=history.num_layers,
+            dropout=history.dropout if history.num_layers > 1 else 0.0,
+            batch_first=True,
+        )
+
+    def forward(self, features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        features, undo = leading_padding_last(features, frame_mask)
+        return gather_window(self.rnn(features)[0], undo)
+
+    def new_state(self, batch: int) -> dict[str, torch.Tensor]:
+        shape = (batch, self.window_size, self.rnn.num_layers, self.hidden_size)
+        return {name: self.rnn.weight_ih_l0.new_zeros(shape) for name in self.state_names}
+
+    def step(self, features: torch.Tensor, cache: VLACache) -> torch.Tensor:
+        """Runs `window_size` networks side by side, each started one frame later than the one before, on the new frame
+        alone. The oldest has then seen exactly the window, so nothing is ever run twice."""
+        batch, slots = len(features), self.window_size
+        state = tuple(cache[name].flatten(0, 1).transpose(0, 1).contiguous() for name in self.state_names)
+        inputs = features.repeat_interleave(slots, dim=0)[:, None]
+        output, state = self.rnn(inputs, state if len(state) > 1 else state[0])
+        for name, value in zip(self.state_names, state if isinstance(state, tuple) else (state,), strict=True):
+            slot_states = value.transpose(0, 1).unflatten(0, (batch, slots))
+            cache[name] = push(slot_states, torch.zeros_like(slot_states[:, 0]))
+        return output.unflatten(0, (batch, slots))[:, 0, 0]

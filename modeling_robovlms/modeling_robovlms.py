@@ -1,0 +1,314 @@
+"""What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
+
+from typing import Any, Self
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+
+from ..configuration.action_contract import ActionContract
+from ..configuration.configuration_robovlms import RoboVLMConfig
+from .backbone import Backbone, backbone_adapter
+from .heads import ActionTargets, build_head
+from .outputs import VLAOutput
+from .state_dict import published_names_to_own
+from .streaming import VLACache
+
+OWN_MODULES = ("action_tokens", "state_encoder", "grounding", "head")
+
+
+class RoboVLMPreTrainedModel(PreTrainedModel):
+    """Base of every VLA."""
+
+    config: RoboVLMConfig
+    base_model_prefix = "backbone"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = list(OWN_MODULES)
+
+    def __init__(self, config: RoboVLMConfig):
+        super().__init__(config)
+        self.backbone = AutoModelForImageTextToText.from_config(config.vlm_config)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            init.normal_(module.weight, std=0.02)
+            if getattr(module, "bias", None) is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                bound = module.hidden_size**-0.5
+                init.uniform_(getattr(module, name), -bound, bound)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        name_or_path: str,
+        contract: ActionContract | None = None,
+        *,
+        revision: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        attn_implementation: str | None = None,
+        device_map: Any = None,
+        trust_remote_code: bool = False,
+        **config_fields: Any,
+    ) -> Self:
+        """A VLA over the published weights of a vision-language model; action tokens and head are new.
+
+        Args:
+            name_or_path: Hub id or folder of the vision-language model.
+            contract: gives action, chunk, window and state sizes; `config_fields` override or replace it.
+            config_fields: fields of the structure's config, for example `head_config`.
+
+        Raises:
+            ValueError: if the model takes no images, or weights of the backbone are missing in its files.
+        """
+        vlm_config = AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+        require_image_input(vlm_config, name_or_path)
+        make = cls.config_class.from_contract if contract is not None else cls.config_class
+        config = make(contract, vlm_config, **config_fields) if contract else make(vlm_config=vlm_config, **config_fields)
+        vla, info = cls.from_pretrained(
+            name_or_path,
+            config=config,
+            revision=revision,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            device_map=device_map,
+            output_loading_info=True,
+        )
+        missing = sorted(key for key in info["missing_keys"] if key.split(".")[0] not in OWN_MODULES)
+        if missing or info["mismatched_keys"]:
+            raise ValueError(
+                f"{name_or_path} does not hold the whole backbone: missing {missing[:8]} ({len(missing)} in all), "
+                f"mismatched {list(info['mismatched_keys'])[:8]}."
+            )
+        vla.own_modules_to_float32()
+        vla.reset_action_tokens()
+        return vla
+
+    def own_modules_to_float32(self) -> None:
+        """Action tokens and heads stay in float32 whatever the backbone's dtype."""
+        for name in OWN_MODULES:
+            if isinstance(module := getattr(self, name, None), nn.Module):
+                module.float()
+
+    @torch.no_grad()
+    def reset_action_tokens(self) -> None:
+        """Start the action tokens at the mean input embedding of the vocabulary, as the backbone's embedding module
+        puts it out (scaled or normalised as the family does), plus noise."""
+        embed = self.get_input_embeddings()
+        ids = torch.arange(min(self.config.get_text_config().vocab_size, 32_000), device=self.device)
+        vectors = torch.cat([embed(part[None])[0].float() for part in ids.split(4096)])
+        tokens = self.action_tokens.weight
+        noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(0)).to(tokens)
+        tokens.copy_((vectors.mean(0) + 0.1 * vectors.std(0) * noise).to(tokens))
+
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False):
+        """As in torch; checkpoints on disk, which carry the backbone's published key names, are understood too, so
+        that the Trainer resumes from them."""
+        return super().load_state_dict(published_names_to_own(self, state_dict), strict=strict, assign=assign)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.backbone.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.backbone.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        return self.backbone.get_output_embeddings()
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.backbone.set_output_embeddings(value)
+
+    @property
+    def adapter(self) -> Backbone:
+        """How this backbone family is run."""
+        return backbone_adapter(self.backbone)
+
+
+class ContinuousVLA(RoboVLMPreTrainedModel):
+    """Base of the structures that read hidden states of action tokens and regress or sample continuous actions.
+
+    A subclass says how the rows of a batch become `(batch, window)` frames.
+    """
+
+    def __init__(self, config: RoboVLMConfig):
+        super().__init__(config)
+        width = config.get_text_config().hidden_size
+        self.action_tokens = nn.Embedding(config.num_action_tokens, width)
+        if config.state_dim:
+            self.state_encoder = nn.Linear(config.state_dim, width)
+        if config.grounding_dim:
+            self.grounding = nn.Linear(config.num_action_tokens * width, config.grounding_dim)
+        self.head = build_head(config, width)
+        self.post_init()
+        self.freeze_unused()
+
+    def freeze_unused(self) -> None:
+        """The vocabulary's output layer gets no gradient here; where it is not tied to the input embedding it is
+        frozen, so that data-parallel training needs no search for unused parameters."""
+        output = self.get_output_embeddings()
+        if output is not None and output.weight is not self.get_input_embeddings().weight:
+            output.requires_grad_(False)
+
+    def action_features(
+        self, inputs: dict[str, Any], action_token_mask: torch.Tensor, frames: tuple[int, int], state: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Hidden states of the action tokens, `(batch, window, num_action_tokens, hidden_size)`, in float32."""
+        batch, window = frames
+        per_frame = self.config.num_action_tokens
+        expected = batch * window * per_frame
+        if int(action_token_mask.sum()) != expected:
+            raise ValueError(
+                f"action_token_mask marks {int(action_token_mask.sum())} positions; {batch} samples x {window} frames x "
+                f"num_action_tokens = {per_frame} need {expected}. Was the processor made for this config?"
+            )
+        tokens = self.action_tokens.weight.expand(batch, window, -1, -1)
+        if self.config.state_dim:
+            tokens = tokens + self._encoded_state(state, frames)[:, :, None]
+        states = self.adapter.hidden_states(inputs, action_token_mask, tokens.flatten(0, 2))
+        own_dtype = self.action_tokens.weight.dtype
+        return states[action_token_mask.to(states.device)].to(own_dtype).unflatten(0, (batch, window, per_frame))
+
+    def _encoded_state(self, state: torch.Tensor | None, frames: tuple[int, int]) -> torch.Tensor:
+        wanted = (*frames, self.config.state_dim)
+        if state is None or tuple(state.shape) != wanted:
+            got = "nothing" if state is None else tuple(state.shape)
+            raise ValueError(f"state must have shape {wanted} (batch, window, state_dim), got {got}.")
+        return self.state_encoder(state.to(self.action_tokens.weight.dtype))
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        action_token_mask: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        state: torch.Tensor | None = None,
+        actions: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        grounding: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        generator: torch.Generator | None = None,
+        **inputs: Any,
+    ) -> VLAOutput:
+        """Predict a chunk for every frame of the window, and the loss where `actions` are given.
+
+        Args:
+            input_ids: `(rows, sequence)`, as the processor lays them out for this structure.
+            action_token_mask: bool, same shape, True at the action tokens.
+            frame_mask: bool `(batch, window)`, False for frames before the episode's start (they come first).
+                None: one real frame per row.
+            state: normalised `(batch, window, state_dim)`, where the config has a `state_dim`.
+            actions: normalised targets `(batch, window, chunk, action_dim)`.
+            labels: `(batch, window, chunk)`, -100 where the action does not count, else 0. None: all count.
+            grounding: auxiliary targets `(batch, window, grounding_dim)`, NaN where absent.
+            num_items_in_batch: number of counting actions over which the loss is averaged (the Trainer passes it
+                under gradient accumulation and data parallelism). None: those of this batch.
+            inputs: everything else that the backbone takes (`pixel_values`, `attention_mask`, ...).
+        """
+        frame_mask = self.frame_mask_or_single(frame_mask, input_ids)
+        features = self.action_features(
+            {"input_ids": input_ids, **inputs}, action_token_mask, tuple(frame_mask.shape), state
+        )
+        targets = self._targets(actions, labels, frame_mask, num_items_in_batch)
+        head = self.head(features, frame_mask, targets=targets, generator=generator)
+        output = VLAOutput(**vars(head), action_features=features)
+        if self.config.grounding_dim:
+            output.grounding = self.grounding(features.flatten(2))
+            if grounding is not None and targets is not None:
+                output.grounding_loss = self._grounding_loss(output.grounding, grounding, targets)
+                output.loss = output.loss + self.config.grounding_loss_weight * output.grounding_loss
+        return output
+
+    def _targets(
+        self,
+        actions: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        frame_mask: torch.Tensor,
+        num_items: torch.Tensor | int | None,
+    ) -> ActionTargets | None:
+        if actions is None:
+            return None
+        wanted = (*frame_mask.shape, self.config.chunk_size, self.config.action_dim)
+        if tuple(actions.shape) != wanted:
+            raise ValueError(
+                f"actions must have shape {wanted} (batch, window, chunk, action_dim), got {tuple(actions.shape)}."
+            )
+        valid = torch.ones(wanted[:3], dtype=torch.bool, device=actions.device) if labels is None else labels != -100
+        if num_items is None:
+            num_items = valid.sum().clamp(min=1)
+        return ActionTargets(actions.to(self.action_tokens.weight.dtype), valid, num_items)
+
+    def _grounding_loss(self, predicted: torch.Tensor, wanted: torch.Tensor, targets: ActionTargets) -> torch.Tensor:
+        """Huber on the known numbers of frames that have a counting action, on the scale of the action loss: each
+        frame weighs as much as its counting actions, so that `num_items` averages it too."""
+        known = ~wanted.isnan()
+        error = nn.functional.huber_loss(predicted, wanted.nan_to_num().to(predicted.dtype), reduction="none")
+        weight = targets.valid.sum(dim=2, keepdim=True) * known
+        return (error * weight).sum() / (targets.num_items * predicted.shape[-1])
+
+    def frame_mask_or_single(self, frame_mask: torch.Tensor | None, input_ids: torch.Tensor) -> torch.Tensor:
+        """The frame mask, or one real frame per row of `input_ids`."""
+        if frame_mask is None:
+            return torch.ones(len(input_ids), 1, dtype=torch.bool, device=input_ids.device)
+        if frame_mask.shape[1] > self.config.window_size:
+            raise ValueError(
+                f"The window holds {frame_mask.shape[1]} frames, the model was made for window_size = "
+                f"{self.config.window_size}."
+            )
+        return frame_mask
+
+    def new_cache(self, batch: int) -> VLACache:
+        """Empty streaming state for `batch` rows."""
+        return VLACache(self.head.new_state(batch))
+
+    @torch.inference_mode()
+    def predict_action(
+        self, cache: VLACache | None = None, generator: torch.Generator | None = None, **inputs: Any
+    ) -> torch.Tensor:
+        """The newest frame's chunk of normalised actions, `(batch, chunk, action_dim)`.
+
+        Args:
+            cache: streaming state from `new_cache`; then `inputs` hold the new frame alone, and what comes out is what
+                a window that ends with it would give. Updated in place.
+            inputs: the processor's output, without actions.
+        """
+        if cache is None:
+            return self(**inputs, generator=generator).actions[:, -1]
+        return self._stream(cache, generator, **inputs)[:, -1]
+
+    def _stream(
+        self,
+        cache: VLACache,
+        generator: torch.Generator | None,
+        input_ids: torch.Tensor,
+        action_token_mask: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        state: torch.Tensor | None = None,
+        **inputs: Any,
+    ) -> torch.Tensor:
+        frame_mask = self.frame_mask_or_single(frame_mask, input_ids)
+        if frame_mask.shape[1] != 1:
+            raise ValueError(f"Streaming takes one new frame at a time, got a window of {frame_mask.shape[1]}.")
+        features = self.action_features(
+            {"input_ids": input_ids, **inputs}, action_token_mask, tuple(frame_mask.shape), state
+        )
+        return self.head.step(features, cache, generator=generator).actions
+
+
+def require_image_input(vlm_config: PreTrainedConfig, name: str) -> None:
+    """Raises ValueError if transformers has no image-text-to-text model for this config."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    known = type(vlm_config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    if not known and "AutoModelForImageTextToText" not in getattr(vlm_config, "auto_map", {}):
+        raise ValueError(
+            f"backbone {name!r} is of type {vlm_config.model_type!r}, which takes no images: "
+            "AutoModelForImageTextToText has no model for it."
+        )

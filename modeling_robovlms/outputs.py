@@ -1,0 +1,33 @@
+"""What a VLA's forward returns."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class VLAOutput(ModelOutput):
+    """Output of a VLA.
+
+    Args:
+        loss: what training minimises, a scalar; None without labels.
+        pose_loss, gripper_loss, grounding_loss: its parts before weighting.
+        actions: normalised actions `(batch, window, chunk, action_dim)`; grippers in (-1, 1), +1 is open.
+        pose: the pose dimensions `(batch, window, chunk, pose_dim)`.
+        gripper_logits: logits of "open" `(batch, window, chunk, num_grippers)`.
+        grounding: auxiliary prediction `(batch, window, grounding_dim)`.
+        action_features: hidden states of the action tokens `(batch, window, num_action_tokens, hidden_size)`.
+        logits: vocabulary logits of the discrete structure `(batch, sequence, vocabulary)`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    pose_loss: torch.FloatTensor | None = None
+    gripper_loss: torch.FloatTensor | None = None
+    grounding_loss: torch.FloatTensor | None = None
+    actions: torch.FloatTensor | None = None
+    pose: torch.FloatTensor | None = None
+    gripper_logits: torch.FloatTensor | None = None
+    grounding: torch.FloatTensor | None = None
+    action_features: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None

@@ -1,0 +1,316 @@
+"""The processor of a VLA: observations, instructions and actions to tensors, and predicted actions back to the robot."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoProcessor, BatchFeature, ProcessorMixin
+
+from ..configuration.action_contract import ActionContract
+from .backbone_inputs import backbone_inputs
+from .normalization import ActionNormalizer, VectorNormalizer
+
+ACTION_TOKEN = "<robovlms_action>"
+Layout = Literal["frame", "interleaved"]
+Images = Mapping[str, np.ndarray]
+
+
+class RoboVLMProcessor(ProcessorMixin):
+    """Bundles the backbone's own processor, the prompt and one action contract per embodiment.
+
+    Args:
+        backbone_processor: the vision-language model's processor, as published.
+        contracts: action contracts by embodiment, or a single contract.
+        layout: "frame" writes each frame of a window as a row of its own (one-step and policy-head structures),
+            "interleaved" the whole window as one row.
+        num_action_tokens: action tokens per frame; must be the model's.
+        prompt_template: one frame, with `{images}`, `{instruction}` and `{action}`.
+        action_attention: "causal" or "prefix": in prefix language models (PaliGemma) whether the prompt is read
+            causally, or in both directions with the action tokens after it. Elsewhere everything is causal.
+    """
+
+    def __init__(
+        self,
+        backbone_processor: ProcessorMixin,
+        contracts: ActionContract | Mapping[str, ActionContract],
+        layout: Layout = "frame",
+        num_action_tokens: int = 1,
+        prompt_template: str = "{images}{instruction}{action}",
+        action_attention: Literal["causal", "prefix"] = "prefix",
+    ):
+        if isinstance(contracts, ActionContract):
+            contracts = {contracts.embodiment: contracts}
+        if not contracts:
+            raise ValueError("contracts is empty: a processor needs the action contract of at least one embodiment.")
+        if missing := [name for name in ("{images}", "{instruction}", "{action}") if name not in prompt_template]:
+            raise ValueError(f"prompt_template {prompt_template!r} lacks {missing}.")
+        if layout == "interleaved" and action_attention == "prefix":
+            action_attention = "causal"  # otherwise frames would see the future
+        self.backbone_processor = backbone_processor
+        self.contracts = dict(contracts)
+        self.layout = layout
+        self.num_action_tokens = num_action_tokens
+        self.prompt_template = prompt_template
+        self.action_attention = action_attention
+        self.chat_template = getattr(backbone_processor, "chat_template", None)
+        self._inputs = backbone_inputs(backbone_processor)
+        self._actions = {name: ActionNormalizer(contract) for name, contract in self.contracts.items()}
+        self._states = {
+            name: VectorNormalizer(contract.state, f"state of embodiment {name!r}")
+            for name, contract in self.contracts.items()
+            if contract.state is not None
+        }
+        self.tokenizer.add_tokens([ACTION_TOKEN], special_tokens=True)
+        self.action_token_id = self.tokenizer.convert_tokens_to_ids(ACTION_TOKEN)
+        self.text_token_id = self._ordinary_text_id()
+
+    @classmethod
+    def from_backbone(
+        cls, name_or_path: str, contracts: ActionContract | Mapping[str, ActionContract], **options: Any
+    ) -> Self:
+        """A processor over the one that is published with a vision-language model (Hub id or folder)."""
+        return cls(AutoProcessor.from_pretrained(name_or_path), contracts, **options)
+
+    @property
+    def tokenizer(self):
+        return self.backbone_processor.tokenizer
+
+    @property
+    def image_processor(self):
+        return self.backbone_processor.image_processor
+
+    @property
+    def model_input_names(self) -> list[str]:
+        own = ["action_token_mask", "frame_mask", "state", "actions", "labels", "grounding"]
+        return [*self.backbone_processor.model_input_names, *own]
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return []
+
+    def _ordinary_text_id(self) -> int:
+        """An id of plain text, which stands at the action tokens while the backbone counts and masks by ids."""
+        special = set(self.tokenizer.all_special_ids)
+        ids = [i for i in self.tokenizer("action", add_special_tokens=False)["input_ids"] if i not in special]
+        if not ids:
+            raise ValueError("The tokenizer writes 'action' with special tokens only; it cannot carry action tokens.")
+        return ids[-1]
+
+    def contract(self, embodiment: str | None = None) -> ActionContract:
+        """The contract of `embodiment`; None where there is only one.
+
+        Raises:
+            ValueError: listing the embodiments, if it is unknown, or not given where there are several.
+        """
+        if embodiment is None and len(self.contracts) == 1:
+            return next(iter(self.contracts.values()))
+        if embodiment not in self.contracts:
+            asked = "no embodiment was given" if embodiment is None else f"embodiment {embodiment!r} is unknown"
+            raise ValueError(f"{asked}: this processor has statistics of {sorted(self.contracts)}.")
+        return self.contracts[embodiment]
+
+    def __call__(
+        self,
+        images: Images | Sequence[Images],
+        instruction: str | Sequence[str],
+        state: Any = None,
+        actions: Any = None,
+        action_mask: Any = None,
+        frame_mask: Any = None,
+        grounding: Any = None,
+        embodiment: str | Sequence[str] | None = None,
+    ) -> BatchFeature:
+        """One sample or a batch to the model's inputs.
+
+        Args:
+            images: per sample a dict from camera to uint8 RGB `(height, width, 3)` or, with history, `(window, height,
+                width, 3)`.
+            instruction: one per sample.
+            state: `(batch, window, state_dim)` raw; leading axes of size 1 may be left out.
+            actions: `(batch, window, chunk, action_dim)` raw.
+            action_mask: bool `(batch, window, chunk)`, False where an action does not count. None: all count.
+            frame_mask: bool `(batch, window)`, False for frames before the episode's start. None: all real.
+            grounding: auxiliary targets `(batch, window, grounding_dim)`, passed through.
+            embodiment: one for all, or one per sample.
+
+        Raises:
+            ValueError: naming the field, for missing cameras, wrong shapes, and values that are not finite.
+        """
+        single = isinstance(images, Mapping)
+        samples = [images] if single else list(images)
+        instructions = [instruction] if isinstance(instruction, str) else list(instruction)
+        if len(samples) != len(instructions):
+            raise ValueError(f"images hold {len(samples)} samples, instruction holds {len(instructions)}.")
+        contracts = self._contracts_per_sample(embodiment, len(samples))
+        frames = [self._frames(sample, contract) for sample, contract in zip(samples, contracts, strict=True)]
+        batch, window = len(frames), len(frames[0])
+        if any(len(sample) != window for sample in frames):
+            raise ValueError(f"images: samples hold different numbers of frames, {[len(s) for s in frames]}.")
+
+        inputs = self._encode_prompts(instructions, frames)
+        inputs["frame_mask"] = _mask(frame_mask, (batch, window), "frame_mask")
+        self._add_state(inputs, state, contracts, (batch, window))
+        if actions is not None:
+            self._add_actions(inputs, actions, action_mask, contracts, (batch, window))
+        if grounding is not None:
+            grounding = torch.as_tensor(np.asarray(grounding), dtype=torch.float32)
+            inputs["grounding"] = grounding.reshape(batch, window, grounding.shape[-1])
+        return inputs
+
+    def _contracts_per_sample(self, embodiment: str | Sequence[str] | None, batch: int) -> list[ActionContract]:
+        if embodiment is None or isinstance(embodiment, str):
+            return [self.contract(embodiment)] * batch
+        if len(embodiment) != batch:
+            raise ValueError(f"embodiment holds {len(embodiment)} names for {batch} samples.")
+        return [self.contract(name) for name in embodiment]
+
+    def _frames(self, images: Images, contract: ActionContract) -> list[list[np.ndarray]]:
+        """Per frame, the cameras' images in the contract's order."""
+        missing = [name for name in contract.camera_names if name not in images]
+        if missing:
+            raise ValueError(
+                f"images lack camera(s) {missing} of embodiment {contract.embodiment!r}; got {sorted(images)}."
+            )
+        cameras = []
+        for camera in contract.cameras:
+            pixels = np.asarray(images[camera.name])
+            pixels = pixels[None] if pixels.ndim == 3 else pixels
+            if pixels.dtype != np.uint8 or pixels.shape[1:] != (camera.height, camera.width, 3):
+                raise ValueError(
+                    f"images[{camera.name!r}] must be uint8 of shape (window, {camera.height}, {camera.width}, 3), the "
+                    f"size that embodiment {contract.embodiment!r} was trained on; got {pixels.dtype} {pixels.shape}."
+                )
+            cameras.append(pixels)
+        if len({len(pixels) for pixels in cameras}) > 1:
+            raise ValueError(f"images: cameras hold different numbers of frames, {[len(p) for p in cameras]}.")
+        return [list(frame) for frame in zip(*cameras, strict=True)]
+
+    def prompt(self, instruction: str, num_images: int) -> str:
+        """The text of one frame, with the backbone's image placeholders and the action tokens."""
+        placeholder = self._inputs.image_prompt + self._inputs.image_separator
+        return self.prompt_template.format(
+            images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self.num_action_tokens
+        )
+
+    def _encode_prompts(self, instructions: list[str], frames: list[list[list[np.ndarray]]]) -> BatchFeature:
+        texts, images = [], []
+        for instruction, sample in zip(instructions, frames, strict=True):
+            prompts = [self.prompt(instruction, len(frame)) for frame in sample]
+            if self.layout == "interleaved":
+                texts.append("".join(prompts))
+                images.append([image for frame in sample for image in frame])
+            else:
+                texts += prompts
+                images += sample
+        inputs = self._inputs(texts, images)
+        mask = inputs["input_ids"] == self.action_token_id
+        inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
+        inputs["action_token_mask"] = mask
+        self._inputs.mark_actions(inputs, mask, causal=self.action_attention == "causal")
+        return inputs
+
+    def _add_state(
+        self, inputs: BatchFeature, state: Any, contracts: list[ActionContract], shape: tuple[int, int]
+    ) -> None:
+        wanted = {contract.embodiment for contract in contracts if contract.state is not None}
+        if not wanted:
+            return
+        if state is None:
+            raise ValueError(f"state is missing: embodiment(s) {sorted(wanted)} use it.")
+        values = np.asarray(state, dtype=np.float64)
+        values = values.reshape(*shape, values.shape[-1])
+        rows = [self._states[contract.embodiment].encode(row) for contract, row in zip(contracts, values, strict=True)]
+        inputs["state"] = torch.from_numpy(np.stack(rows))
+
+    def _add_actions(
+        self,
+        inputs: BatchFeature,
+        actions: Any,
+        action_mask: Any,
+        contracts: list[ActionContract],
+        shape: tuple[int, int],
+    ) -> None:
+        values = np.asarray(actions)
+        wanted = (*shape, contracts[0].chunk_size)
+        if values.ndim == 2 and shape == (1, 1):
+            values = values[None, None]
+        if values.ndim != 4 or values.shape[:3] != wanted:
+            raise ValueError(
+                f"actions must have shape (batch, window, chunk, action_dim) = {wanted} + (action_dim,), "
+                f"got {np.asarray(actions).shape}."
+            )
+        encoded = [self.encode_actions(row, contract.embodiment) for row, contract in zip(values, contracts, strict=True)]
+        inputs["actions"] = torch.from_numpy(np.stack(encoded))
+        valid = _mask(action_mask, wanted, "action_mask") & inputs["frame_mask"][..., None]
+        inputs["labels"] = torch.where(valid, 0, -100)
+
+    def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
+        """Raw `(..., action_dim)` to normalised float32."""
+        return self._actions[self.contract(embodiment).embodiment].encode(np.asarray(actions))
+
+    def decode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
+        """Normalised `(..., action_dim)`, tensor or array, to float32 in the robot's units: the inverse of encoding."""
+        if torch.is_tensor(actions):
+            actions = actions.detach().float().cpu().numpy()
+        return self._actions[self.contract(embodiment).embodiment].decode(actions)
+
+    def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
+        return self.tokenizer.batch_decode(*args, **kwargs)
+
+    def decode(self, *args: Any, **kwargs: Any) -> str:
+        return self.tokenizer.decode(*args, **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What this class adds to the backbone processor's files, as JSON."""
+        return {
+            "contracts": {name: contract.to_dict() for name, contract in self.contracts.items()},
+            "layout": self.layout,
+            "num_action_tokens": self.num_action_tokens,
+            "prompt_template": self.prompt_template,
+            "action_attention": self.action_attention,
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({json.dumps(self.to_dict(), indent=2)})"
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
+        """Write the backbone processor's own files, and into its `processor_config.json` what this class adds."""
+        if push_to_hub:
+            raise ValueError("push_to_hub is not an option of save_pretrained here: call processor.push_to_hub(repo).")
+        self.backbone_processor.save_pretrained(save_directory, **kwargs)
+        file = Path(save_directory) / "processor_config.json"
+        config = json.loads(file.read_text()) if file.exists() else {}
+        config["backbone_processor_class"] = type(self.backbone_processor).__name__
+        config["processor_class"] = type(self).__name__
+        config["robovlms"] = self.to_dict() | {"version": importlib.metadata.version("robovlms")}
+        file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        return [str(file)]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+        """Load what `save_pretrained` wrote, from a folder or the Hub."""
+        config, _ = ProcessorMixin.get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if "robovlms" not in config:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} holds no robovlms processor (its processor_config.json has no "
+                "'robovlms' entry). For a plain vision-language model use RoboVLMProcessor.from_backbone."
+            )
+        own = dict(config["robovlms"])
+        own.pop("version", None)
+        contracts = {name: ActionContract.from_dict(data) for name, data in own.pop("contracts").items()}
+        backbone_class = getattr(transformers, config["backbone_processor_class"])
+        return cls(backbone_class.from_pretrained(pretrained_model_name_or_path, **kwargs), contracts, **own)
+
+
+def _mask(mask: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
+    if mask is None:
+        return torch.ones(shape, dtype=torch.bool)
+    mask = torch.as_tensor(np.asarray(mask), dtype=torch.bool)
+    if mask.numel() != int(np.prod(shape)):
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(mask.shape)}.")
+    return mask.reshape(shape)

@@ -1,0 +1,128 @@
+"""Training a VLA on a dataset with `transformers.Trainer`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import Trainer, TrainingArguments
+
+from ..configuration.configuration_robovlms import OneStepContinuousConfig
+from ..configuration.head_configs import HEAD_CONFIGS, head_config_from_dict
+from ..data import LeRobotDataset, VLACollator, action_contract
+from ..modeling_robovlms import STRUCTURES, ContinuousVLA
+from ..processing.processing_robovlms import RoboVLMProcessor
+from .callbacks import LossParts
+from .scratch_backbone import write_scratch_backbone
+
+SCRATCH = "scratch"
+
+
+@dataclass
+class VLAArguments:
+    """What to train, on what. The defaults are the quickstart's."""
+
+    dataset: str = field(metadata={"help": "LeRobot dataset: folder or Hub id."})
+    backbone: str = field(
+        default=SCRATCH,
+        metadata={"help": f"Vision-language model: Hub id or folder, or {SCRATCH!r} for a small new one."},
+    )
+    structure: str = field(default="policy_head_continuous", metadata={"choices": sorted(STRUCTURES)})
+    head: str = field(default="lstm", metadata={"choices": sorted(HEAD_CONFIGS)})
+    head_hidden_size: int = field(default=256, metadata={"help": "Width of the head."})
+    window_size: int = field(default=4, metadata={"help": "Observations per sample (one-step structures use 1)."})
+    history_stride: int = field(default=4, metadata={"help": "Control steps between observations of the window."})
+    chunk_size: int = field(default=8, metadata={"help": "Actions per prediction."})
+    n_action_steps: int = field(default=4, metadata={"help": "Actions executed per prediction."})
+    cameras: list[str] | None = field(default=None, metadata={"help": "Cameras in order; all by default."})
+    use_state: bool = field(default=True, metadata={"help": "Whether the policy sees the proprioceptive state."})
+    normalization: str = field(default="min_max", metadata={"help": "quantile, min_max, mean_std or none."})
+    gripper_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the gripper's loss."})
+    grounding_loss_weight: float = field(
+        default=1.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
+    )
+    cache_gib: float = field(default=2.0, metadata={"help": "Bound of decoded frames kept in memory."})
+
+
+@dataclass
+class ScratchTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of the quickstart: a small model from random weights on a CPU.
+
+    To fine-tune a published backbone give at least `--learning_rate 2e-5`.
+    """
+
+    output_dir: str | None = field(default="outputs/train")
+    learning_rate: float = field(default=1e-3)
+    max_steps: int = field(default=3000)
+    per_device_train_batch_size: int = field(default=16)
+    warmup_steps: float = field(default=150)
+    lr_scheduler_type: str = field(default="cosine")
+    weight_decay: float = field(default=0.01)
+    adam_beta2: float = field(default=0.98)
+    logging_steps: float = field(default=50)
+    save_steps: float = field(default=500)
+    save_total_limit: int | None = field(default=1)
+    dataloader_num_workers: int = field(default=1)
+    dataloader_persistent_workers: bool = field(default=True)
+    remove_unused_columns: bool = field(default=False)
+    report_to: str | list[str] | None = field(default="none")
+
+
+def build_dataset(arguments: VLAArguments) -> LeRobotDataset:
+    """The windows that the structure trains on."""
+    one_step = STRUCTURES[arguments.structure].config_class is OneStepContinuousConfig
+    return LeRobotDataset(
+        arguments.dataset,
+        window_size=1 if one_step else arguments.window_size,
+        history_stride=1 if one_step else arguments.history_stride,
+        chunk_size=arguments.chunk_size,
+        cameras=arguments.cameras,
+        cache_bytes=int(arguments.cache_gib * 2**30),
+    )
+
+
+def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) -> tuple[ContinuousVLA, RoboVLMProcessor]:
+    """A model and the processor that belongs to it; a scratch backbone is written below `folder`."""
+    contract = action_contract(
+        dataset,
+        n_action_steps=arguments.n_action_steps,
+        normalization=arguments.normalization,
+        use_state=arguments.use_state,
+    )
+    backbone = arguments.backbone
+    if backbone == SCRATCH:
+        sentences = sorted(dataset.metadata.tasks.values())
+        backbone = str(write_scratch_backbone(folder / "scratch_backbone", sentences, contract.cameras[0].height))
+    grounding_dim = dataset.metadata.width("grounding") if "grounding" in dataset.metadata.features else 0
+    vla = STRUCTURES[arguments.structure].from_backbone(
+        backbone,
+        contract,
+        head_config=head_config_from_dict(
+            {
+                "type": arguments.head,
+                "hidden_size": arguments.head_hidden_size,
+                "decoder_sizes": [arguments.head_hidden_size],
+                "gripper_loss_weight": arguments.gripper_loss_weight,
+            }
+        ),
+        grounding_dim=grounding_dim if arguments.grounding_loss_weight else 0,
+        grounding_loss_weight=arguments.grounding_loss_weight,
+    )
+    return vla, RoboVLMProcessor.from_backbone(backbone, contract)
+
+
+def train(arguments: VLAArguments, training: TrainingArguments, resume: bool = False) -> Path:
+    """Train, and leave model, processor and the Trainer's state in `training.output_dir`."""
+    output = Path(training.output_dir)
+    dataset = build_dataset(arguments)
+    vla, processor = build_vla(arguments, dataset, output)
+    trainer = Trainer(
+        model=vla,
+        args=training,
+        train_dataset=dataset,
+        data_collator=VLACollator(processor),
+        callbacks=[LossParts()],
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    trainer.save_model(str(output))
+    processor.save_pretrained(output)
+    trainer.state.save_to_json(str(output / "trainer_state.json"))
+    return output
