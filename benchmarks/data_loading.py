@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from robovlms.data import EpisodeBlockSampler, LeRobotDataset
+from robovlms.data import EpisodeBlockSampler, LeRobotDataset, ReusedBuffers
 
 # LeRobot 0.6.1 (AV1 through PyAV and torchcodec) on a folder of 20 x 100 frames, two 224 x 224 cameras: 15-22.
 STORED_LEROBOT = {"samples_per_cpu_second": [15, 22], "origin": "stored: LeRobot 0.6.1, EPYC Milan, 1 thread"}
@@ -76,10 +76,10 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def measure(folder: str, workers: int, batch_size: int, epochs: int) -> dict:
+def measure(folder: str, workers: int, batch_size: int, epochs: int, cache_mib: int) -> dict:
     """One dict of figures for our loader; workers start and end inside the measured time."""
     torch.set_num_threads(1)
-    dataset = LeRobotDataset(folder, window_size=8, chunk_size=10)
+    dataset = LeRobotDataset(folder, window_size=8, chunk_size=10, cache_bytes=cache_mib * 2**20)
     sampler = EpisodeBlockSampler(dataset, seed=0, streams=max(1, workers), batch_size=batch_size)
     memory = PeakMemory()
     memory.start()
@@ -87,13 +87,18 @@ def measure(folder: str, workers: int, batch_size: int, epochs: int) -> dict:
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
         loader = DataLoader(
-            Counted(dataset), batch_size, sampler=sampler, num_workers=workers, prefetch_factor=2 if workers else None
+            Counted(dataset),
+            batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=ReusedBuffers(),
+            prefetch_factor=2 if workers else None,
         )
         per_worker: dict[int, int] = {}
         for number, batch in enumerate(loader):
             samples += len(batch["actions"])
             worker = number % workers if workers else 0
-            per_worker[worker] = max(per_worker.get(worker, 0), int(batch["frames_decoded"].max()))
+            per_worker[worker] = max(per_worker.get(worker, 0), max(batch["frames_decoded"]))
         decoded += sum(per_worker.values())
         del loader
     wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
@@ -105,6 +110,7 @@ def measure(folder: str, workers: int, batch_size: int, epochs: int) -> dict:
         "samples": samples,
         "workers": workers,
         "batch_size": batch_size,
+        "cache_mib": cache_mib,
     }
 
 
@@ -124,9 +130,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--cache-mib", type=int, default=64, help="decoded frames kept by each worker")
     parser.add_argument("--lerobot-python", default=sys.executable, help="interpreter that can import lerobot")
     arguments = parser.parse_args()
-    figures = measure(arguments.folder, arguments.workers, arguments.batch_size, arguments.epochs)
+    figures = measure(arguments.folder, arguments.workers, arguments.batch_size, arguments.epochs, arguments.cache_mib)
     figures["lerobot"] = lerobot_rate(
         arguments.folder, arguments.workers, arguments.batch_size, arguments.lerobot_python
     )

@@ -1,6 +1,6 @@
 """LeRobot's own loader on a folder, for data_loading.py: prints samples per second of wall and CPU time as JSON.
 
-    python lerobot_loading.py FOLDER WORKERS BATCH_SIZE     (with an interpreter that has lerobot)
+python lerobot_loading.py FOLDER WORKERS BATCH_SIZE     (with an interpreter that has lerobot)
 """
 
 import json

@@ -1,33 +1,17 @@
 """The configs of the VLAs: a backbone's config, a head's config and what joins them."""
 
 import difflib
+from pathlib import Path
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, head_config_from_dict
-
-# Written by transformers or its tools into config.json, beside the fields declared below.
-_FOREIGN_KEYS = {
-    "_attn_implementation_autoset",
-    "_commit_hash",
-    "_name_or_path",
-    "attn_implementation",
-    "auto_map",
-    "experts_implementation",
-    "model_type",
-    "name_or_path",
-    "num_labels",
-    "output_attentions",
-    "per_layer_config",
-    "quantization_config",
-    "torch_dtype",
-    "transformers_version",
-}
-
 
 @strict
 class RoboVLMConfig(PreTrainedConfig):
@@ -67,12 +51,12 @@ class RoboVLMConfig(PreTrainedConfig):
     grounding_loss_weight: float = 1.0
 
     def __post_init__(self, **kwargs):
-        unknown = sorted(key for key in kwargs if key not in _FOREIGN_KEYS)
-        if unknown:
-            fields = [name for name in type(self).__dataclass_fields__ if not name.startswith("_")]
-            close = difflib.get_close_matches(unknown[0], fields, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"{type(self).__name__} has no field {unknown[0]!r}.{hint}")
+        # Other keys belong to transformers and its tools, which write theirs into config.json.
+        fields = [name for name in type(self).__dataclass_fields__ if not name.startswith("_")]
+        for key in kwargs:
+            close = difflib.get_close_matches(key, fields, n=1, cutoff=0.8)
+            if close and key not in fields:
+                raise TypeError(f"{type(self).__name__} has no field {key!r}. Did you mean {close[0]!r}?")
         if self.head_config is None:
             self.head_config = self.default_head()
         elif isinstance(self.head_config, dict):
@@ -122,7 +106,18 @@ class RoboVLMConfig(PreTrainedConfig):
         output = super().to_dict()
         if isinstance(self.head_config, HeadConfig):
             output["head_config"] = self.head_config.to_dict()
+        if not _is_hub_id(output["vlm_config"].get("_name_or_path", "")):
+            output["vlm_config"].pop("_name_or_path", None)
         return output
+
+
+def _is_hub_id(name: str) -> bool:
+    """Whether `name` can be published: a Hub id, not a path of this machine."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return not Path(name).exists()
 
 
 @strict

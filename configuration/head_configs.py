@@ -139,6 +139,15 @@ class RegressionHeadConfig(HeadConfig):
     pose_loss: Literal["huber", "mse"] = "huber"
     gripper_loss_weight: float = 0.01
 
+    def validate(self) -> None:
+        super().validate()
+        if min(self.decoder_sizes, default=1) < 1:
+            raise ValueError(f"{type(self).__name__}.decoder_sizes must be positive, got {self.decoder_sizes}.")
+        if self.gripper_loss_weight < 0:
+            raise ValueError(
+                f"{type(self).__name__}.gripper_loss_weight must not be negative, got {self.gripper_loss_weight}."
+            )
+
     @property
     def history_config(self) -> HistoryConfig:
         """The head itself: it holds its history's fields."""

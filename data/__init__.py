@@ -7,6 +7,7 @@ from .lerobot import LeRobotDataset
 from .lerobot_metadata import LeRobotMetadata
 from .lerobot_writer import LeRobotWriter
 from .sampler import EpisodeBlockSampler
+from .shared_batches import ReusedBuffers
 from .statistics import compute_statistics, statistics
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LeRobotDataset",
     "LeRobotMetadata",
     "LeRobotWriter",
+    "ReusedBuffers",
     "VLACollator",
     "action_contract",
     "compute_statistics",

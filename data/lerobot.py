@@ -146,16 +146,18 @@ class LeRobotDataset(Dataset):
 
     def _window(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
         """Images uint8 (window, height, width, 3) of rows `frames` of an episode, decoding what is not cached."""
-        wanted = dict.fromkeys(frames.tolist())
-        images = {frame: self.cache.get((camera, position, frame)) for frame in wanted}
-        missing = [frame for frame, image in images.items() if image is None]
-        if missing:
-            missing = self._read_ahead(camera, position, int(frames[-1]), missing)
-            decoded = self._decode(camera, position, missing)
-            for frame, image in zip(missing, decoded, strict=True):
-                self.cache.put((camera, position, frame), image)
-                images[frame] = image
-        return np.stack([images[frame] for frame in frames.tolist()])
+        images: list[np.ndarray | None] = [self.cache.get((camera, position, frame)) for frame in frames.tolist()]
+        missing = sorted({frame for frame, image in zip(frames.tolist(), images, strict=True) if image is None})
+        if not missing:
+            return np.stack(images)
+        images = [None if image is None else image.copy() for image in images]  # the cache is about to change
+        missing = self._read_ahead(camera, position, int(frames[-1]), missing)
+        decoded = dict(zip(missing, self._decode(camera, position, missing), strict=True))
+        for frame, image in decoded.items():
+            self.cache.put((camera, position, frame), image)
+        return np.stack(
+            [decoded[f] if image is None else image for f, image in zip(frames.tolist(), images, strict=True)]
+        )
 
     def _read_ahead(self, camera: str, position: int, newest: int, missing: list[int]) -> list[int]:
         """A stretch whose samples are asked for a second time is decoded whole: one pass instead of many seeks."""

@@ -22,6 +22,7 @@ class Suite:
             `set_task(task, instruction)`.
         max_steps: actions after which a task counts as failed.
         control_frequency: actions per second (Hz).
+        default_tasks: those that are run where none are named; all of them if empty.
         settings: name of a held-out setting -> how it changes an episode.
         make_chain: (generator, tasks, length) -> tasks that can be done one after another in one scene; None where the
             suite has no long-horizon protocol.
@@ -33,6 +34,7 @@ class Suite:
     make_env: MakeEnv
     max_steps: int
     control_frequency: float
+    default_tasks: tuple[str, ...] = ()
     settings: dict[str, Callable[[Episode], Episode]] = field(default_factory=dict)
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
 

@@ -11,7 +11,7 @@ from .suite import Suite
 from .tabletop_suite import tabletop_suite
 
 CONTROLS = ("shuffled_instruction", "black_images", "random_policy")
-FIRST_SEED = 1_000_000  # demonstrations are collected below it, so evaluation seeds are unseen
+FIRST_SEED = 1_000_000
 TERMINATION = "an episode ends at the first success, when the environment ends it, or at the step limit"
 
 
@@ -60,7 +60,7 @@ def evaluate(
     Args:
         policy: a `robovlms.Policy`, or anything with its `reset` and `select_action`.
         suite: name of a registered suite, or a suite.
-        tasks: those to run; all of the suite by default.
+        tasks: those to run; the suite's default tasks, or else all of it, by default.
         episodes: episodes in all, the tasks in turn.
         seed: where the seeds of the episodes start.
         num_envs: environments at once, each in its own process.
@@ -85,7 +85,7 @@ def evaluate(
     start = time.monotonic()
     if isinstance(suite, str):
         suite = get_suite(suite)
-    tasks = list(tasks) if tasks is not None else list(suite.instructions)
+    tasks = list(tasks if tasks is not None else suite.default_tasks or suite.instructions)
     controls = (CONTROLS if controls else ()) if isinstance(controls, bool) else tuple(controls)
     _check_known("tasks", tasks, suite.instructions)
     _check_known("controls", controls, CONTROLS)

@@ -12,7 +12,7 @@ from .tabletop.environment import TabletopEnv
 from .tabletop.gl import choose_backend
 from .tabletop.interface import CONTROL_FREQUENCY
 from .tabletop.settings import SETTINGS
-from .tabletop.tasks import TASK_TABLE
+from .tabletop.tasks import BASE_TASKS, TASK_TABLE
 
 VERSION = "1"
 MAX_STEPS = 80
@@ -42,6 +42,7 @@ def tabletop_suite(image_size: int = 64, render_size: int = 256) -> Suite:
         ),
         max_steps=MAX_STEPS,
         control_frequency=CONTROL_FREQUENCY,
+        default_tasks=BASE_TASKS,
         settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"},
         make_chain=make_chain,
     )

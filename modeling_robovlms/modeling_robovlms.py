@@ -5,12 +5,12 @@ from typing import Any, Self
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
-from transformers import initialization as init
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
 from .backbone import Backbone, backbone_adapter
 from .heads import ActionTargets, build_head
+from .initialization import init_layer
 from .outputs import VLAOutput
 from .state_dict import published_names_to_own
 from .streaming import VLACache
@@ -38,14 +38,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         self.backbone = AutoModelForImageTextToText.from_config(config.vlm_config)
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            init.normal_(module.weight, std=0.02)
-            if getattr(module, "bias", None) is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
-            for name, parameter in module.named_parameters():
-                bound = module.hidden_size**-0.5
-                init.uniform_(getattr(module, name), -bound, bound)
+        init_layer(module)
 
     @classmethod
     def from_backbone(
@@ -92,6 +85,17 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         vla.own_modules_to_float32()
         vla.reset_action_tokens()
         return vla
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any):
+        """As in transformers."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        vla = loaded[0] if isinstance(loaded, tuple) else loaded
+        vla.freeze_unused()
+        return loaded
+
+    def freeze_unused(self) -> None:
+        """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""
 
     def own_modules_to_float32(self) -> None:
         """Action tokens and heads stay in float32 whatever the backbone's dtype."""

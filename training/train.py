@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 from ..configuration.configuration_robovlms import OneStepContinuousConfig
 from ..configuration.head_configs import HEAD_CONFIGS, head_config_from_dict
@@ -109,11 +110,17 @@ def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) ->
     return vla, RoboVLMProcessor.from_backbone(backbone, contract)
 
 
-def train(arguments: VLAArguments, training: TrainingArguments, resume: bool = False) -> Path:
-    """Train, and leave model, processor and the Trainer's state in `training.output_dir`."""
-    output = Path(training.output_dir)
+def train(arguments: VLAArguments, training: TrainingArguments, checkpoint: Path | None = None) -> Path:
+    """Train, and leave model, processor and the Trainer's state in `checkpoint` (`training.output_dir` by default).
+
+    A run that was interrupted goes on from the last of the Trainer's checkpoints in `training.output_dir`.
+    """
+    work = Path(training.output_dir)
+    output = checkpoint or work
+    last = get_last_checkpoint(str(work)) if work.is_dir() else None
+    set_seed(training.seed)
     dataset = build_dataset(arguments)
-    vla, processor = build_vla(arguments, dataset, output)
+    vla, processor = build_vla(arguments, dataset, work)
     trainer = Trainer(
         model=vla,
         args=training,
@@ -121,8 +128,9 @@ def train(arguments: VLAArguments, training: TrainingArguments, resume: bool = F
         data_collator=VLACollator(processor),
         callbacks=[LossParts()],
     )
-    trainer.train(resume_from_checkpoint=resume)
-    trainer.save_model(str(output))
-    processor.save_pretrained(output)
-    trainer.state.save_to_json(str(output / "trainer_state.json"))
+    trainer.train(resume_from_checkpoint=last)
+    if trainer.is_world_process_zero():
+        vla.save_pretrained(output)  # and not the Trainer's own files, which tell of this machine
+        processor.save_pretrained(output)
+        trainer.state.save_to_json(str(output / "trainer_state.json"))
     return output

@@ -20,6 +20,8 @@ from .interface import CAMERAS
 from .tasks import TASKS, get_task
 
 MAX_ATTEMPTS = 20
+# Scenes of demonstrations have seeds from here on, those of evaluations lie below: no policy has seen the latter.
+FIRST_SCENE_SEED = 2**32
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def _collect_one(job: tuple[int, int, str, Noise | None, str]) -> Episode:
     seed, index, task, noise, setting = job
     scenes = np.random.SeedSequence([seed, index]).generate_state(MAX_ATTEMPTS)
     for attempt, scene in enumerate(scenes):
-        episode = collect_episode(_worker_env, int(scene), task, noise=noise, setting=setting)
+        episode = collect_episode(_worker_env, int(scene) + FIRST_SCENE_SEED, task, noise=noise, setting=setting)
         if episode.success:
             episode.failed_attempts = attempt
             return episode
@@ -208,6 +210,7 @@ def collect(
     noise: Noise | None = Noise(),
     setting: str = "seen",
     max_steps: int = 80,
+    first: int = 0,
     progress: bool = True,
 ) -> Iterator[Episode]:
     """Yield successful demonstrations, the tasks taking turns; the same for any number of processes.
@@ -224,6 +227,7 @@ def collect(
         noise: disturbance of the executed actions, None for none.
         setting: one of `settings.SETTINGS`.
         max_steps: longest demonstration.
+        first: number of the first episode to yield, to go on where an earlier collection ended.
         progress: whether to show a progress bar.
 
     Raises:
@@ -233,9 +237,9 @@ def collect(
     names = [get_task(name).name for name in tasks]
     if not names:
         raise ValueError("tasks must name at least one task, got none")
-    jobs = [(seed, index, names[index % len(names)], noise, setting) for index in range(episodes)]
+    jobs = [(seed, index, names[index % len(names)], noise, setting) for index in range(first, episodes)]
     failed = 0
-    with tqdm(total=episodes, desc="demonstrations", unit="episode", disable=not progress) as bar:
+    with tqdm(total=episodes, initial=first, desc="demonstrations", unit="episode", disable=not progress) as bar:
         for episode in _run(jobs, processes, image_size, max_steps):
             failed += episode.failed_attempts
             bar.set_postfix(failed=failed)

@@ -3,11 +3,12 @@
 import functools
 import importlib
 import os
+import platform
 import subprocess
 import sys
 
-BACKENDS = ("egl", "osmesa", "glfw")
-"""MuJoCo rendering backends in the order in which they are tried."""
+BACKENDS = {"Linux": ("egl", "osmesa", "glfw"), "Darwin": ("cgl", "glfw")}.get(platform.system(), ("glfw",))
+"""MuJoCo's rendering backends on this system in the order in which they are tried."""
 
 _PROBE = """
 import mujoco
@@ -76,6 +77,6 @@ def choose_backend() -> str:
 def make_context(width: int, height: int):
     """Make an OpenGL context of the chosen backend with MuJoCo's `GLContext` interface."""
     backend = choose_backend()
-    if backend != "glfw":
+    if backend in ("egl", "osmesa"):
         os.environ.setdefault("PYOPENGL_PLATFORM", backend)
     return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)

@@ -14,6 +14,9 @@ ACTION_UNITS = (*("2 cm",) * 3, *("0.2 rad",) * 3, "1 open, -1 closed")
 """What an action of 1 means, by dimension, in the table frame."""
 STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "opening")
 STATE_UNITS = (*("m",) * 3, *("rad",) * 3, "m")
+STATE_LOW = np.array([-1.0, -1.0, -1.0, -np.pi, -np.pi, -np.pi, -0.1], dtype=np.float32)
+STATE_HIGH = np.array([1.0, 1.0, 1.0, np.pi, np.pi, np.pi, 0.2], dtype=np.float32)
+"""Bounds of the observation space; the workspace is well inside."""
 
 CAMERAS = ("static", "gripper")
 WORKSPACE = np.array([(-0.34, 0.34), (-0.28, 0.19), (0.025, 0.3)])

@@ -14,6 +14,7 @@ DISTRACTORS = {
 }
 
 BLOCK_HALF = 0.03
+DISTRACTOR_HALF = 0.035
 PLATE_RADIUS = 0.052
 DRAWER_TRAVEL = 0.10
 HANDLE_REACH = 0.055
@@ -106,7 +107,8 @@ def scene_xml(framebuffer: int) -> str:
     <light directional="true" castshadow="false" pos="0 -0.6 1.5" dir="0.2 0.5 -1" diffuse="0.4 0.4 0.4"
            specular="0 0 0"/>
     <camera name="static" pos="0 -0.56 0.66" xyaxes="1 0 0 0 0.75 0.66" fovy="46"/>
-    <geom name="floor" type="box" size="3 3 0.01" pos="0 0 -0.5" rgba="0.35 0.36 0.4 1" class="visual"/>
+    <geom name="floor" type="box" size="3 3 0.01" pos="0 0 -0.5" rgba="0.35 0.36 0.4 1" contype="1"
+          conaffinity="0"/>
     <geom name="table" type="box" size="0.38 0.33 0.02" pos="0 0.04 -0.02" rgba="0.78 0.74 0.68 1" contype="1"
           conaffinity="0" friction="0.6 0.02 0.001"/>{blocks}{plates}{distractors}
     <body name="cabinet" pos="{cabinet}">

@@ -1,6 +1,6 @@
 """Where things are put at the start of an episode, in each setting."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,15 +20,26 @@ START_REGION = ((-0.16, 0.16), (-0.14, 0.06), (0.14, 0.22))
 """Ranges of x, y, z in which the gripper starts (metres)."""
 DRAWER_START = (0.035, 0.065)
 
-UNSEEN_TABLES = ((0.35, 0.42, 0.38, 1), (0.25, 0.27, 0.33, 1), (0.62, 0.5, 0.5, 1), None)
-"""Table colours of the setting "unseen_colors"; None is a checker texture."""
-UNSEEN_FLOORS = ((0.7, 0.68, 0.6, 1), (0.12, 0.14, 0.12, 1), (0.55, 0.62, 0.68, 1))
-UNSEEN_CABINETS = ((0.3, 0.4, 0.45, 1), (0.7, 0.68, 0.62, 1))
+UNSEEN_COLORS = {
+    "table": ((0.35, 0.42, 0.38, 1), (0.25, 0.27, 0.33, 1), (0.62, 0.5, 0.5, 1)),
+    "floor": ((0.7, 0.68, 0.6, 1), (0.12, 0.14, 0.12, 1), (0.55, 0.62, 0.68, 1)),
+    "cabinet": ((0.3, 0.4, 0.45, 1), (0.7, 0.68, 0.62, 1)),
+}
+"""Colours of the setting "unseen_colors"; every fourth table has a checker pattern instead."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Start of an episode: poses (x, y, yaw) on the table, fixtures' shifts along x, joints, and colours."""
+    """Start of an episode.
+
+    Attributes:
+        blocks, plates, distractors: x, y and yaw of each thing that is there.
+        cabinet_shift, lamp_shift: how far these stand to the right of their usual place.
+        drawer: how far it is pulled out.
+        gripper: position (3,).
+        colors: RGBA of what isn't coloured as usual.
+        checkered: whether the table has a checker pattern.
+    """
 
     blocks: dict[str, np.ndarray]
     plates: dict[str, np.ndarray]
@@ -37,9 +48,8 @@ class Layout:
     lamp_shift: float
     drawer: float
     gripper: np.ndarray
-    table: tuple | str | None
-    floor: tuple | None
-    cabinet: tuple | None
+    colors: dict[str, tuple[float, ...]]
+    checkered: bool
 
 
 def _uniform(rng: np.random.Generator, ranges) -> np.ndarray:
@@ -99,14 +109,19 @@ def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
     scattered = None
     while scattered is None:
         scattered = _scatter(rng, setting)
-    colors = setting == "unseen_colors"
-    return Layout(
+    layout = Layout(
         **scattered,
         cabinet_shift=rng.uniform(-0.02, 0.02),
         lamp_shift=rng.uniform(-0.02, 0.02),
         drawer=rng.uniform(*DRAWER_START),
         gripper=_uniform(rng, START_REGION),
-        table=UNSEEN_TABLES[rng.integers(len(UNSEEN_TABLES))] if colors else "seen",
-        floor=UNSEEN_FLOORS[rng.integers(len(UNSEEN_FLOORS))] if colors else None,
-        cabinet=UNSEEN_CABINETS[rng.integers(len(UNSEEN_CABINETS))] if colors else None,
+        colors={},
+        checkered=False,
     )
+    if setting != "unseen_colors":
+        return layout
+    colors = {name: choices[rng.integers(len(choices))] for name, choices in UNSEEN_COLORS.items()}
+    checkered = rng.random() < 0.25
+    if checkered:
+        del colors["table"]
+    return replace(layout, colors=colors, checkered=checkered)

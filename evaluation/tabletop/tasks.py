@@ -219,10 +219,9 @@ def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
             state.blocks[task.block][2] - start.blocks[task.block][2] > LIFT_HEIGHT and is_held(state, task.block)
         )
     if task.skill == "push":
-        moved = state.blocks[task.block] - start.blocks[task.block]
-        return bool(
-            direction(task.goal) * moved[0] > PUSH_DISTANCE and state.blocks[task.block][2] < BLOCK_HALF + 0.02
-        )
+        x, _, z = state.blocks[task.block]
+        moved = direction(task.goal) * (x - start.blocks[task.block][0])
+        return bool(moved > PUSH_DISTANCE and 0 < z < BLOCK_HALF + 0.02)
     if task.skill == "place":
         return _on_plate(state, task) and not is_held(state, task.block) and not _on_plate(start, task)
     if task.skill == "drawer" and task.goal == "open":
@@ -235,11 +234,12 @@ def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
 def is_feasible(task: Task, state: SceneState) -> bool:
     """Whether `task` can be begun in `state`."""
     if task.skill == "lift":
-        return bool(state.blocks[task.block][2] < BLOCK_HALF + 0.02)
+        return bool(0 < state.blocks[task.block][2] < BLOCK_HALF + 0.02)
     if task.skill == "push":
-        return bool(abs(state.blocks[task.block][0] + direction(task.goal) * (PUSH_DISTANCE + 0.02)) < 0.33)
+        x, _, z = state.blocks[task.block]
+        return bool(abs(x + direction(task.goal) * (PUSH_DISTANCE + 0.02)) < 0.36 and z > 0)
     if task.skill == "place":
-        return not _on_plate(state, task)
+        return bool(not _on_plate(state, task) and state.blocks[task.block][2] > 0)
     if task.skill == "drawer":
         return state.drawer <= OPEN_DRAWER if task.goal == "open" else state.drawer >= CLOSED_DRAWER
     return state.light != task.goal

@@ -4,7 +4,6 @@ from ...configuration.configuration_robovlms import RoboVLMConfig
 from .action_head import ActionHead, ActionTargets, HeadOutput
 from .diffusion import DiffusionDecoder
 from .flow_matching import FlowMatchingDecoder
-from .initialization import init_head_weights
 from .mlp import FrameMLP
 from .recurrent import RecurrentHistory
 from .regression import RegressionDecoder
@@ -22,4 +21,4 @@ def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
     return ActionHead(history, decoder)
 
 
-__all__ = ["ActionHead", "ActionTargets", "HeadOutput", "build_head", "init_head_weights"]
+__all__ = ["ActionHead", "ActionTargets", "HeadOutput", "build_head"]

@@ -1,8 +1,10 @@
 """Tiny random vision-language checkpoints for tests: offline, reproducible, well under a second each.
 
-    folder = tiny_backbone("paligemma", tmp_path)
-    model = AutoModelForImageTextToText.from_pretrained(folder)
-    processor = AutoProcessor.from_pretrained(folder)
+```python
+folder = tiny_backbone("paligemma", tmp_path)
+model = AutoModelForImageTextToText.from_pretrained(folder)
+processor = AutoProcessor.from_pretrained(folder)
+```
 """
 
 from collections.abc import Iterator
@@ -11,15 +13,22 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForImageTextToText
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging
 
 from .configs import tiny_config
-from .families import FAMILIES
+from .families import FAMILIES, UNUSABLE
 from .processors import tiny_processor
 from .tokenizer import family_tokenizer
 from .weights import randomize
 
-SUPPORTED = tuple(FAMILIES)
+__all__ = ["SUPPORTED", "UNUSABLE", "tiny_backbone"]
+
+SUPPORTED = tuple(name for name in FAMILIES if name in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+"""Model types that `tiny_backbone` can write with the installed transformers.
+
+`fast_vlm`, `gemma3n` and `perception_lm` need timm, `inkling_mm_model` needs scipy.
+"""
 
 
 def tiny_backbone(model_type: str, folder: str | Path) -> Path:
@@ -37,7 +46,9 @@ def tiny_backbone(model_type: str, folder: str | Path) -> Path:
     Raises:
         ValueError: `model_type` is unknown, or listed by transformers but of no use as a backbone.
     """
-    if model_type not in FAMILIES:
+    if model_type in UNUSABLE:
+        raise ValueError(f"model_type {model_type!r} cannot be a backbone: {UNUSABLE[model_type]}")
+    if model_type not in SUPPORTED:
         raise ValueError(f"unknown model_type {model_type!r}; tiny_backbone knows {', '.join(SUPPORTED)}")
     family = FAMILIES[model_type]
     folder = Path(folder)

@@ -1,5 +1,6 @@
 """Tiny configurations: the family's default configuration, shrunk by walking its sub-configurations."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -54,8 +55,8 @@ STANDARD_TOKENS = ("bos_token", "eos_token", "pad_token", "sep_token")
 def tiny_config(
     model_type: str,
     tokenizer: PreTrainedTokenizerBase,
-    tokens: dict[str, str | None],
-    overrides: dict[str, Any],
+    tokens: Mapping[str, str | None],
+    overrides: Mapping[str, Any],
 ) -> PreTrainedConfig:
     """The default configuration of `model_type`, shrunk, with the tokenizer's vocabulary and special ids.
 
@@ -79,7 +80,7 @@ def tiny_config(
 
 
 def _shrink(
-    config: PreTrainedConfig, vocab_size: int, ids: dict[str, int | None], sizes: dict[str, int]
+    config: PreTrainedConfig, vocab_size: int, ids: Mapping[str, Any], sizes: dict[str, int]
 ) -> dict[str, Any]:
     """Only the changed fields of a (sub-)configuration, so that its class derives the others from them anew."""
     fields, plain = config.to_dict(), type(config)().to_dict()
@@ -108,7 +109,9 @@ def _shrink(
     return changed
 
 
-def _merge(base: dict[str, Any], overrides: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def _merge(
+    base: Mapping[str, Any], overrides: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
     merged = dict(base)
     for name, value in overrides.items():
         if isinstance(value, dict) and isinstance(merged.get(name), dict):
@@ -123,6 +126,7 @@ def _check_ids(where: str, config: dict[str, Any], vocab_size: int) -> None:
     for name, value in config.items():
         if isinstance(value, dict) and "model_type" in value:
             _check_ids(f"{where}.{name}", value, vocab_size)
-        elif isinstance(value, int) and name.endswith(("token_id", "token_index")) and name[0] != "_":
-            if value >= vocab_size:
-                raise ValueError(f"{where}.{name} is {value}, outside the tiny vocabulary of {vocab_size} tokens")
+            continue
+        public_id = name.endswith(("token_id", "token_index")) and not name.startswith("_")
+        if public_id and isinstance(value, int) and value >= vocab_size:
+            raise ValueError(f"{where}.{name} is {value}, outside the tiny vocabulary of {vocab_size} tokens")

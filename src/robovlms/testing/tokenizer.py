@@ -1,43 +1,53 @@
-"""A tiny byte-level BPE tokenizer: encodes any text, needs no download and no training."""
+"""Tiny tokenizers: encode any text, need no download and no training."""
 
 import re
+import string
+from collections.abc import Mapping
 from itertools import product
-from string import ascii_lowercase
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, UdopTokenizer
+
+from .family import Family
 
 DEFAULT_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+STANDARD_TOKENS = (*DEFAULT_TOKENS, "sep_token", "cls_token", "mask_token")
+
+
+def family_tokenizer(family: Family) -> PreTrainedTokenizerBase:
+    """The tokenizer of a family: byte-level BPE, except where its processor insists on a class of its own."""
+    if family.classes.get("tokenizer") == "UdopTokenizer":
+        return udop_tokenizer()
+    return tiny_tokenizer(family.tokens, family.extra_tokens, family.last_tokens, family.add_bos, family.pieces)
 
 
 def tiny_tokenizer(
-    named: dict[str, str] | None = None,
+    named: Mapping[str, str | None] | None = None,
     extra: tuple[str, ...] = (),
     last: tuple[str, ...] = (),
     add_bos: bool = True,
     pieces: tuple[str, ...] = (),
 ) -> PreTrainedTokenizerFast:
-    """Build the tokenizer of a tiny backbone.
+    """Byte-level BPE whose merges are all pairs of lower-case letters and of a space and a letter.
 
-    Ordinary ids: the special tokens first, then the 256 bytes and every pair of lower-case letters (or space + letter),
-    about 970 ordinary tokens in all.
+    Ids: special tokens, the 256 bytes, about 700 pairs, `pieces`, `last`.
 
     Args:
         named: special tokens by attribute, e.g. `{"eos_token": "<|im_end|>", "image_token": "<image>"}`; bos, eos, unk and
-            pad have defaults. A value of None means that the tokenizer has no such token.
+            pad have defaults. None: the tokenizer has no such token.
         extra: further special tokens without an attribute.
         last: which special tokens get the highest ids, in this order, instead of the lowest.
         add_bos: put bos in front of every text, as the family's own tokenizer does.
         pieces: ordinary tokens to keep whole. With them the tokenizer works as SentencePiece does: it puts a space in
             front of every text and takes it off when decoding.
     """
-    named = {name: token for name, token in {**DEFAULT_TOKENS, **(named or {})}.items() if token is not None}
-    special = [token for token in dict.fromkeys([*named.values(), *extra]) if token not in last]
+    tokens = {name: token for name, token in {**DEFAULT_TOKENS, **(named or {})}.items() if token is not None}
+    special = [token for token in dict.fromkeys([*tokens.values(), *extra]) if token not in last]
 
     byte_tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = list(product(["Ġ", *ascii_lowercase], ascii_lowercase))
-    tokens = [*special, *byte_tokens, *(a + b for a, b in merges), *pieces, *last]
-    vocab = {token: i for i, token in enumerate(tokens)}
+    merges = list(product(["Ġ", *string.ascii_lowercase], string.ascii_lowercase))
+    words = [*special, *byte_tokens, *(a + b for a, b in merges), *pieces, *last]
+    vocab = {word: i for i, word in enumerate(words)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=True))
     if pieces:
         split = pre_tokenizers.Split(Regex("|".join(map(re.escape, pieces))), "isolated")
@@ -49,16 +59,22 @@ def tiny_tokenizer(
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in (*special, *last)])
-    if add_bos and "bos_token" in named:
-        bos = named["bos_token"]
+    if add_bos and "bos_token" in tokens:
+        bos = tokens["bos_token"]
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 $B:1", special_tokens=[(bos, tokenizer.token_to_id(bos))]
         )
-    standard = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        extra_special_tokens={name: token for name, token in named.items() if name not in standard},
-        **{name: token for name, token in named.items() if name in standard},
+        extra_special_tokens={name: token for name, token in tokens.items() if name not in STANDARD_TOKENS},
         model_max_length=4096,
         clean_up_tokenization_spaces=False,
+        **{name: token for name, token in tokens.items() if name in STANDARD_TOKENS},
     )
+
+
+def udop_tokenizer() -> UdopTokenizer:
+    """UDOP's own class, which takes a box per word; one token per printable ASCII character, line breaks are lost."""
+    characters = [c for c in string.printable if not c.isspace()]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    return UdopTokenizer(vocab=[*special, *((piece, -2.0) for piece in ["▁", *characters])])

@@ -1,0 +1,29 @@
+"""The `robovlms` command."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "quickstart": "collect demonstrations, train a policy on them, evaluate it: one folder with everything",
+    "collect": "record demonstrations of a simulator's scripted expert as a LeRobot dataset",
+    "train": "train a VLA on a LeRobot dataset",
+    "eval": "evaluate a checkpoint in a simulator",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; each lives in a module of `robovlms.commands`, imported only when it is asked for."""
+    parser = argparse.ArgumentParser(prog="robovlms", description="Robot policies from vision-language models.")
+    listed = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        listed.add_parser(name, help=summary, add_help=False)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = parser.parse_args(arguments[:1]).command
+    try:
+        importlib.import_module(f"robovlms.commands.{command}").run(f"robovlms {command}", arguments[1:])
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        print(f"robovlms {command}: {error}", file=sys.stderr)
+        return 1
+    return 0
