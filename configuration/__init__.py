@@ -1,7 +1,13 @@
 """What a VLA is: configs and the action contract. Imports no torch."""
 
 from .action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
-from .configuration_robovlms import OneStepContinuousConfig, PolicyHeadContinuousConfig, RoboVLMConfig
+from .configuration_robovlms import (
+    InterleavedContinuousConfig,
+    OneStepContinuousConfig,
+    OneStepDiscreteConfig,
+    PolicyHeadContinuousConfig,
+    RoboVLMConfig,
+)
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
 
 __all__ = [
@@ -9,9 +15,11 @@ __all__ = [
     "CameraSpec",
     "GripperSpec",
     "HeadConfig",
+    "InterleavedContinuousConfig",
     "LSTMHeadConfig",
     "MLPHeadConfig",
     "OneStepContinuousConfig",
+    "OneStepDiscreteConfig",
     "PolicyHeadContinuousConfig",
     "RoboVLMConfig",
     "Statistics",

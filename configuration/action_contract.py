@@ -36,6 +36,8 @@ class Statistics(StrictRecord):
                 raise ValueError(f"Statistics.{name} has {len(values)} dimensions, q01 has {width}.")
             if not all(math.isfinite(value) for value in values):
                 raise ValueError(f"Statistics.{name} holds a value that is not finite: {values}.")
+        if self.count < 1 or min(self.std, default=0.0) < 0:
+            raise ValueError(f"Statistics: count = {self.count} and std = {self.std} must be positive.")
         for low, high in (("q01", "q99"), ("min", "max")):
             for index, (a, b) in enumerate(zip(getattr(self, low), getattr(self, high), strict=True)):
                 if a > b:
@@ -66,7 +68,7 @@ class VectorSpec(StrictRecord):
             raise ValueError(f"VectorSpec.names must be non-empty and unique, got {self.names}.")
         for name in ("units", "mask"):
             values = getattr(self, name)
-            if values and len(values) != len(self.names):
+            if values is not None and len(values) not in ({0, len(self.names)} if name == "units" else {len(self.names)}):
                 raise ValueError(f"VectorSpec.{name} has {len(values)} entries for {len(self.names)} dimensions.")
         if self.statistics is not None and len(self.statistics.q01) != len(self.names):
             raise ValueError(
@@ -93,6 +95,8 @@ class GripperSpec(StrictRecord):
     closed_value: float
 
     def validate(self) -> None:
+        if not (math.isfinite(self.open_value) and math.isfinite(self.closed_value)):
+            raise ValueError(f"GripperSpec: open_value = {self.open_value}, closed_value = {self.closed_value}: not finite.")
         if self.open_value == self.closed_value:
             raise ValueError(f"GripperSpec: open_value and closed_value are both {self.open_value}.")
 
@@ -109,6 +113,10 @@ class CameraSpec(StrictRecord):
     name: str
     height: int
     width: int
+
+    def validate(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"CameraSpec {self.name!r}: height and width must be positive, got {self.height}x{self.width}.")
 
 
 @dataclass(frozen=True)
@@ -159,11 +167,15 @@ class ActionContract(StrictRecord):
                 f"ActionContract.n_action_steps = {self.n_action_steps} must be a multiple of "
                 f"history_stride = {self.history_stride}, so that each prediction falls on an observed frame."
             )
-        if not self.control_frequency > 0:
+        if not self.embodiment:
+            raise ValueError("ActionContract.embodiment is empty; it is the key that selects this contract.")
+        if not 0 < self.control_frequency < math.inf:
             raise ValueError(f"ActionContract.control_frequency must be positive, got {self.control_frequency}.")
         names = [camera.name for camera in self.cameras]
         if not names or len(set(names)) != len(names):
             raise ValueError(f"ActionContract.cameras must be non-empty with unique names, got {names}.")
+        if len(set(self.gripper_dims)) != len(self.gripper_dims):
+            raise ValueError(f"ActionContract.grippers name a dimension twice: {self.gripper_dims}.")
         for gripper in self.grippers:
             if not 0 <= gripper.dim < self.action.dim:
                 raise ValueError(f"GripperSpec.dim = {gripper.dim} is outside the action of {self.action.dim} dims.")

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import HFValidationError
@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .action_contract import ActionContract
-from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, head_config_from_dict
+from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
 
 @strict
 class RoboVLMConfig(PreTrainedConfig):
@@ -22,7 +22,7 @@ class RoboVLMConfig(PreTrainedConfig):
             `AutoModelForImageTextToText`.
         head_config (`dict` or `HeadConfig`): the action head.
         action_dim (`int`): dimensions of one action.
-        gripper_dims (`list[int]`): indices of the on/off dimensions of the action, the others are the pose.
+        gripper_dims (`list[int]`): indices of the on/off dimensions of the action, the others are the pose. None: the last.
         chunk_size (`int`): actions predicted at once.
         window_size (`int`): observations seen at once.
         num_action_tokens (`int`): learnable action tokens per observation.
@@ -30,9 +30,12 @@ class RoboVLMConfig(PreTrainedConfig):
         grounding_dim (`int`): width of an auxiliary prediction from the action features (for example the positions
             of the objects that the instruction names), 0 for none.
         grounding_loss_weight (`float`): its weight in the loss.
+        token_source (`str`): what feeds the head: "action" tokens, or the hidden states of "all", "vision" or "text"
+            tokens, max-pooled to `num_action_tokens`.
 
     Raises:
-        ValueError, TypeError: naming the field.
+        StrictDataclassError: of huggingface_hub, naming the field, for a wrong type or an inconsistent value.
+        ValueError, TypeError: for an unknown head, or a field of another name.
     """
 
     sub_configs_defaults: ClassVar = {"vlm_config": SubConfigSpec(config_class=AutoConfig, model_type="paligemma")}
@@ -42,13 +45,14 @@ class RoboVLMConfig(PreTrainedConfig):
     vlm_config: dict | PreTrainedConfig | None = None
     head_config: dict | HeadConfig | None = None
     action_dim: int = 7
-    gripper_dims: list[int] | tuple[int, ...] = (6,)
+    gripper_dims: list[int] | tuple[int, ...] | None = None
     chunk_size: int = 10
     window_size: int = 1
     num_action_tokens: int = 1
     state_dim: int = 0
     grounding_dim: int = 0
     grounding_loss_weight: float = 1.0
+    token_source: Literal["action", "all", "vision", "text"] = "action"
 
     def __post_init__(self, **kwargs):
         # Other keys belong to transformers and its tools, which write theirs into config.json.
@@ -61,7 +65,9 @@ class RoboVLMConfig(PreTrainedConfig):
             self.head_config = self.default_head()
         elif isinstance(self.head_config, dict):
             self.head_config = head_config_from_dict(self.head_config)
-        self.gripper_dims = sorted(int(dim) % self.action_dim for dim in self.gripper_dims)
+        if self.gripper_dims is None:
+            self.gripper_dims = [self.action_dim - 1]
+        self.gripper_dims = sorted(self.gripper_dims)
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
@@ -71,10 +77,22 @@ class RoboVLMConfig(PreTrainedConfig):
         for name in ("state_dim", "grounding_dim"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{type(self).__name__}.{name} must not be negative, got {getattr(self, name)}.")
-        if len(set(self.gripper_dims)) != len(self.gripper_dims) or len(self.gripper_dims) >= self.action_dim:
+        if not set(self.gripper_dims) < set(range(self.action_dim)) or len(set(self.gripper_dims)) != len(
+            self.gripper_dims
+        ):
             raise ValueError(
-                f"{type(self).__name__}.gripper_dims = {self.gripper_dims} must be distinct and leave at least one "
-                f"pose dimension of action_dim = {self.action_dim}."
+                f"{type(self).__name__}.gripper_dims = {self.gripper_dims} must be distinct indices below action_dim = "
+                f"{self.action_dim} and leave at least one pose dimension."
+            )
+        if isinstance(self.head_config, TokenHeadConfig) != (self.default_head is TokenHeadConfig):
+            raise ValueError(
+                f"{type(self).__name__}.head_config = {self.head_config.type!r} makes no sense in the structure "
+                f"{self.structure!r}: the 'token' head belongs to 'one_step_discrete', the others to continuous ones."
+            )
+        if self.token_source != "action" and self.state_dim:
+            raise ValueError(
+                f"{type(self).__name__}.token_source = {self.token_source!r} cannot carry a state (state_dim = "
+                f"{self.state_dim}): the state enters through the action tokens."
             )
 
     @property
@@ -92,7 +110,18 @@ class RoboVLMConfig(PreTrainedConfig):
             "window_size": contract.window_size,
             "state_dim": contract.state_dim,
         } | fields
-        return cls(vlm_config=vlm_config, **fields)
+        return cls.checked(vlm_config=vlm_config, **fields)
+
+    @classmethod
+    def checked(cls, **fields: Any):
+        """A config of the given fields. Unlike the constructor, which must take what transformers writes into
+        config.json, it refuses every name that is not a field; TypeError."""
+        if unknown := sorted(set(fields) - set(cls.__dataclass_fields__)):
+            known = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]
+            close = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{cls.__name__} has no field {unknown[0]!r}.{hint}")
+        return cls(**fields)
 
     def get_text_config(self, *args, **kwargs):
         return self.vlm_config.get_text_config(*args, **kwargs)
@@ -145,3 +174,79 @@ class PolicyHeadContinuousConfig(RoboVLMConfig):
     default_head: ClassVar[type[HeadConfig]] = LSTMHeadConfig
 
     window_size: int = 8
+
+
+@strict
+class InterleavedContinuousConfig(RoboVLMConfig):
+    """Observations and action tokens of the whole window in one sequence of the VLM.
+
+    Args:
+        frame_attention: "window": the last `window_size` frames are one causal sequence (the paper's). "banded": each
+            frame attends to itself and to what the `window_size - 1` frames before it left in the attention's keys
+            and values, on stretches of any length; a control step then costs one frame.
+    """
+
+    model_type = "robovlms_interleaved_continuous"
+    structure: ClassVar[str] = "interleaved_continuous"
+
+    window_size: int = 8
+    frame_attention: Literal["window", "banded"] = "window"
+
+    def validate_architecture(self):
+        super().validate_architecture()
+        if self.token_source != "action":
+            raise ValueError(
+                f"InterleavedContinuousConfig.token_source must be 'action', got {self.token_source!r}: in one "
+                "sequence only action tokens tell the frames apart."
+            )
+
+
+@strict
+class OneStepDiscreteConfig(RoboVLMConfig):
+    """One observation in, a chunk of actions out as tokens of the VLM's vocabulary.
+
+    Args:
+        action_tokenizer: "uniform" (a bin per dimension and step) or "fast" (compressed chunks).
+        action_token_ids: the vocabulary's ids of the action tokens; uniform bins in order, from -1 to +1.
+        decoding: "autoregressive" or "parallel" (all tokens in one pass; uniform bins only).
+        stop_token_id: ends a sequence of tokens whose number varies ("fast").
+        num_action_tokens: tokens per chunk; `chunk_size * action_dim` with uniform bins, the longest otherwise.
+    """
+
+    model_type = "robovlms_one_step_discrete"
+    structure: ClassVar[str] = "one_step_discrete"
+    default_head: ClassVar[type[HeadConfig]] = TokenHeadConfig
+
+    action_tokenizer: Literal["uniform", "fast"] = "uniform"
+    action_token_ids: list[int] | tuple[int, ...] = ()
+    decoding: Literal["autoregressive", "parallel"] = "autoregressive"
+    stop_token_id: int | None = None
+
+    def __post_init__(self, **kwargs):
+        if self.action_tokenizer == "uniform":
+            self.num_action_tokens = self.chunk_size * self.action_dim
+        self.action_token_ids = list(self.action_token_ids)
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self):
+        super().validate_architecture()
+        if len(set(self.action_token_ids)) != len(self.action_token_ids):
+            raise ValueError("OneStepDiscreteConfig.action_token_ids holds an id twice.")
+        if self.state_dim or self.grounding_dim:
+            raise ValueError(
+                "OneStepDiscreteConfig has no action features: state_dim and grounding_dim must be 0, got "
+                f"{self.state_dim} and {self.grounding_dim}."
+            )
+        if self.action_tokenizer == "fast" and (self.is_parallel or self.stop_token_id is None):
+            raise ValueError(
+                "OneStepDiscreteConfig: action_tokenizer = 'fast' writes chunks of varying length: it needs decoding = "
+                f"'autoregressive' and a stop_token_id, got {self.decoding!r} and {self.stop_token_id}."
+            )
+
+    @property
+    def is_parallel(self) -> bool:
+        return self.decoding == "parallel"
+
+    @property
+    def is_uniform(self) -> bool:
+        return self.action_tokenizer == "uniform"

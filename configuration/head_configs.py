@@ -105,8 +105,7 @@ class TransformerHistoryConfig(HistoryConfig):
 
 
 HISTORY_CONFIGS: dict[str, type[HistoryConfig]] = {
-    config.type: config
-    for config in (MLPHistoryConfig, LSTMHistoryConfig, GRUHistoryConfig, TransformerHistoryConfig)
+    config.type: config for config in (MLPHistoryConfig, LSTMHistoryConfig, GRUHistoryConfig, TransformerHistoryConfig)
 }
 
 
@@ -181,6 +180,8 @@ class DenoisingHeadConfig(HeadConfig):
 
     Args:
         history: what fuses the window: a `HistoryConfig`, its dict, or the name of one with default sizes.
+        num_draws: noise levels and noises that each chunk is trained on at once. The denoiser is small beside the
+            backbone, whose work they share.
         denoiser_size: width of the denoiser.
         denoiser_layers: its layers.
         denoiser_heads: its attention heads; they must divide the width.
@@ -188,6 +189,7 @@ class DenoisingHeadConfig(HeadConfig):
     """
 
     history: HistoryConfig = LSTMHistoryConfig()
+    num_draws: int = 4
     denoiser_size: int = 256
     denoiser_layers: int = 4
     denoiser_heads: int = 8
@@ -200,7 +202,7 @@ class DenoisingHeadConfig(HeadConfig):
 
     def validate(self) -> None:
         super().validate()
-        self.require_positive("denoiser_size", "denoiser_layers", "denoiser_heads", "num_inference_steps")
+        self.require_positive("num_draws", "denoiser_size", "denoiser_layers", "denoiser_heads", "num_inference_steps")
         if self.denoiser_size % (2 * self.denoiser_heads):
             raise ValueError(
                 f"{type(self).__name__}.denoiser_size = {self.denoiser_size} must be a multiple of twice "
@@ -255,6 +257,13 @@ class FlowMatchingHeadConfig(DenoisingHeadConfig):
         self.require_positive("time_alpha")
 
 
+@dataclass(frozen=True)
+class TokenHeadConfig(HeadConfig):
+    """The backbone's own language head, which writes action tokens: the head of the discrete structure."""
+
+    type: ClassVar[str] = "token"
+
+
 HEAD_CONFIGS: dict[str, type[HeadConfig]] = {
     config.type: config
     for config in (
@@ -264,6 +273,7 @@ HEAD_CONFIGS: dict[str, type[HeadConfig]] = {
         TransformerHeadConfig,
         DiffusionHeadConfig,
         FlowMatchingHeadConfig,
+        TokenHeadConfig,
     )
 }
 

@@ -1,5 +1,6 @@
 """Datasets of demonstrations: read where they lie, as windows of observations with their action chunks."""
 
+from .calvin import CalvinDataset
 from .collator import VLACollator
 from .contract import action_contract
 from .errors import DatasetError
@@ -11,6 +12,7 @@ from .shared_batches import ReusedBuffers
 from .statistics import compute_statistics, statistics
 
 __all__ = [
+    "CalvinDataset",
     "DatasetError",
     "EpisodeBlockSampler",
     "LeRobotDataset",

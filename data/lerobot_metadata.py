@@ -110,7 +110,7 @@ class LeRobotMetadata:
         return self.info[template].format(**where)
 
     def _read_v3(self) -> tuple[dict[int, str], dict[int, Episode]]:
-        tasks_table = pq.read_table(self.source.file("meta/tasks.parquet")).to_pydict()
+        tasks_table = pq.ParquetFile(self.source.file("meta/tasks.parquet")).read().to_pydict()
         texts = tasks_table.get("task") or tasks_table["__index_level_0__"]
         tasks = dict(zip(tasks_table["task_index"], texts, strict=True))
         video_keys = [key for key, feature in self.features.items() if feature["dtype"] == "video"]

@@ -280,7 +280,7 @@ class LeRobotWriter:
         self.features = metadata.features
         self.tasks = {text: index for index, text in metadata.tasks.items()}
         files = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))
-        self._rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+        self._rows = [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
         for file in files[1:]:
             file.unlink()  # their rows go into the first
         episodes = [metadata.episodes[row["episode_index"]] for row in self._rows]

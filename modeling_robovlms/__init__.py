@@ -1,14 +1,16 @@
 """The VLAs: structures, heads, the backbone adapter, streaming."""
 
 from .backbone import Backbone, register_backbone
+from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import ContinuousVLA, RoboVLMPreTrainedModel
 from .one_step import OneStepContinuousVLA
+from .one_step_discrete import OneStepDiscreteVLA
 from .outputs import VLAOutput
 from .policy_head import PolicyHeadContinuousVLA
 from .streaming import VLACache
 
 STRUCTURES: dict[str, type[RoboVLMPreTrainedModel]] = {
-    vla.config_class.structure: vla for vla in (OneStepContinuousVLA, PolicyHeadContinuousVLA)
+    vla.config_class.structure: vla for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
 }
 """The structures by name."""
 
@@ -16,7 +18,9 @@ __all__ = [
     "STRUCTURES",
     "Backbone",
     "ContinuousVLA",
+    "InterleavedContinuousVLA",
     "OneStepContinuousVLA",
+    "OneStepDiscreteVLA",
     "PolicyHeadContinuousVLA",
     "RoboVLMPreTrainedModel",
     "VLACache",

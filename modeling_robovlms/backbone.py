@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 
 class Backbone:
@@ -34,9 +35,92 @@ class Backbone:
             token_mask: bool `(rows, sequence)`, True where `tokens` replace the input embeddings.
             tokens: `(token_mask.sum(), hidden_size)`, in row-major order of the mask.
         """
-        with self.written_embeddings(token_mask, tokens):
+        with self.written_embeddings((token_mask, tokens)):
             states = self.run(self.accepted(inputs))
         return states[:, -token_mask.shape[1] :]
+
+    def step(
+        self,
+        inputs: dict[str, Any],
+        token_mask: torch.Tensor,
+        tokens: torch.Tensor,
+        past: DynamicCache,
+        position_ids: torch.Tensor,
+    ) -> torch.Tensor:
+        """As `hidden_states`, for frames that continue `past`; their keys and values are appended to it.
+
+        Args:
+            inputs: one frame per row; `attention_mask` `(rows, past + sequence)` covers the past too.
+            past: keys and values of earlier frames.
+            position_ids: from `position_ids`.
+        """
+        inputs = self.accepted(inputs) | {"past_key_values": past, "use_cache": True, "position_ids": position_ids}
+        with self.written_embeddings((token_mask, tokens)):
+            states = self.run(inputs)
+        return states[:, -token_mask.shape[1] :]
+
+    def position_ids(self, inputs: dict[str, Any], start: torch.Tensor) -> torch.Tensor:
+        """Positions of one frame's tokens, `(..., rows, sequence)`, that go on from `start` `(rows,)`."""
+        if count := getattr(self.model.base_model, "get_rope_index", None):
+            names = frozenset(inspect.signature(count).parameters)
+            own = count(**{name: value for name, value in inputs.items() if name in names})[0]
+        else:
+            own = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+        return own + start[:, None]
+
+    def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
+        """What the backbone needs of each row's images, encoded once, `(rows, ...)` each.
+
+        Families that cannot be given encoded images keep the pixels, and encode them again.
+        """
+        images = {name: value for name, value in inputs.items() if is_image_input(name, value, inputs["input_ids"])}
+        if "mm_encoder_outputs" not in _forward_names(type(self.entry)):
+            return {name: per_row(value, rows) for name, value in images.items()}
+        encode = self.model.base_model.get_image_features
+        names = frozenset(inspect.signature(encode).parameters)
+        encoded = encode(**{name: value for name, value in self.accepted(inputs).items() if name in names})
+        kept = {name: per_row(value, rows) for name, value in images.items() if not name.startswith("pixel_")}
+        features = encoded.pooler_output
+        if torch.is_tensor(features):
+            return kept | {TENSOR_OF_IMAGES: per_row(features, rows)}
+        return kept | {LIST_OF_IMAGES: per_row(torch.stack(list(features)), rows)}
+
+    def with_image_features(self, features: dict[str, torch.Tensor]) -> dict[str, Any]:
+        """Inputs that stand for encoded images: `image_features` of any frames, one after another."""
+        inputs = {name: value.flatten(0, 1) for name, value in features.items()}
+        if (encoded := inputs.pop(TENSOR_OF_IMAGES, None)) is not None:
+            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=encoded)}
+        elif (encoded := inputs.pop(LIST_OF_IMAGES, None)) is not None:
+            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=tuple(encoded))}
+        return inputs
+
+    def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
+        """Image tensors of frames for rows in which each sample's frames are joined; `frame_mask` `(batch, window)`
+        says which frames are there."""
+        return inputs
+
+    def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """`inputs` such that no token sees a later frame."""
+        return inputs
+
+    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
+        """`inputs` such that the marked tokens of a row see each other in both directions."""
+        real = inputs["attention_mask"].bool()
+        causal = torch.ones(*marks.shape, marks.shape[1], dtype=torch.bool, device=marks.device).tril()
+        seen = (causal | (marks[:, :, None] & marks[:, None])) & real[:, None]
+        own = torch.eye(marks.shape[1], dtype=torch.bool, device=marks.device)
+        start = real.new_zeros(len(real), dtype=torch.long)
+        return inputs | {"attention_mask": (seen | own)[:, None], "position_ids": self.position_ids(inputs, start)}
+
+    def logits(
+        self, inputs: dict[str, Any], token_mask: torch.Tensor | None = None, tokens: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Vocabulary logits `(rows, sequence, vocabulary)`, with `tokens` written as in `hidden_states`."""
+        written = () if token_mask is None else ((token_mask, tokens),)
+        names = _forward_names(type(self.model))
+        inputs = self.accepted(inputs) | {name: inputs[name] for name in ("position_ids",) if name in inputs}
+        with self.written_embeddings(*written):
+            return self.model(**{name: value for name, value in inputs.items() if name in names}).logits
 
     def run(self, inputs: dict[str, Any]) -> torch.Tensor:
         """The base model's last hidden state, without vocabulary logits."""
@@ -63,14 +147,15 @@ class Backbone:
         return [self.model.get_input_embeddings()]
 
     @contextmanager
-    def written_embeddings(self, token_mask: torch.Tensor, tokens: torch.Tensor) -> Iterator[None]:
-        """While open, the input embeddings at `token_mask` are `tokens`."""
+    def written_embeddings(self, *written: tuple[torch.Tensor, torch.Tensor]) -> Iterator[None]:
+        """While open, the input embeddings at each mask `(rows, sequence)` are its vectors `(mask.sum(), hidden)`."""
 
         def write(module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
-            if output.shape[:2] != token_mask.shape:
-                return output
-            mask = token_mask.to(output.device)[..., None]
-            return output.masked_scatter(mask, tokens.to(output.device, output.dtype))
+            for mask, vectors in written:
+                if output.shape[:2] == mask.shape:
+                    vectors = vectors.to(output.device, output.dtype)
+                    output = output.masked_scatter(mask.to(output.device)[..., None], vectors)
+            return output
 
         handles = [module.register_forward_hook(write) for module in self.embedding_modules()]
         try:
@@ -78,6 +163,21 @@ class Backbone:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+TENSOR_OF_IMAGES, LIST_OF_IMAGES = "encoded_images", "list_of_encoded_images"
+
+
+def is_image_input(name: str, value: Any, input_ids: torch.Tensor) -> bool:
+    """Whether an input belongs to the images: it is not laid out like the tokens."""
+    return torch.is_tensor(value) and value.shape[:2] != input_ids.shape
+
+
+def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
+    """A tensor over all rows' images, `(rows * n, ...)`, as `(rows, n, ...)`."""
+    if len(value) % rows:
+        raise ValueError(f"The rows' images differ in size or number: {len(value)} entries for {rows} rows.")
+    return value.unflatten(0, (rows, -1))
 
 
 @lru_cache
@@ -104,9 +204,32 @@ def backbone_adapter(model: PreTrainedModel) -> Backbone:
     return _REGISTRY.get(model.config.model_type, Backbone)(model)
 
 
-@register_backbone("kosmos-2")
+@register_backbone("paligemma")
+class PaliGemmaBackbone(Backbone):
+    """A prefix language model: tokens of type 0 see each other in both directions, those of type 1 the past only."""
+
+    def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return inputs | {"token_type_ids": inputs["attention_mask"].long()}
+
+    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
+        """The marked tokens become part of the prefix, with what they follow."""
+        return inputs | {"token_type_ids": torch.zeros_like(inputs["input_ids"])}
+
+
+@register_backbone("idefics2", "idefics3", "smolvlm")
+class ImagesPerSampleBackbone(Backbone):
+    """Families that take the images of a row side by side, `(rows, images, ...)`; all-zero images are skipped."""
+
+    def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
+        def joined(value: torch.Tensor) -> torch.Tensor:
+            samples = [rows.flatten(0, 1) for rows in value.split(frame_mask.sum(dim=1).tolist())]
+            return torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)
+
+        return {name: joined(value) if name.startswith("pixel_") else value for name, value in inputs.items()}
+
+
 class HeadModelBackbone(Backbone):
-    """Families whose images enter through the head model: it is called itself, asked for a single logit."""
+    """Families without a base model: the head model is called itself, asked for a single logit."""
 
     @property
     def entry(self) -> nn.Module:
@@ -115,3 +238,37 @@ class HeadModelBackbone(Backbone):
     def run(self, inputs: dict[str, Any]) -> torch.Tensor:
         extra = {"logits_to_keep": 1} if "logits_to_keep" in _forward_names(type(self.model)) else {}
         return self.model(**inputs, **extra, output_hidden_states=True).hidden_states[-1]
+
+
+@register_backbone("kosmos-2")
+class Kosmos2Backbone(HeadModelBackbone):
+    """Images enter through the head model, and only without a past: with one, they are written where they belong."""
+
+    def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
+        pixels = self.accepted(inputs)["pixel_values"]
+        return {"image_embeds": per_row(self.encode_images(pixels), rows)}
+
+    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
+        """`(images, 3, height, width)` to `(images, latents, hidden_size)`."""
+        states = self.model.vision_model(pixel_values=pixels).last_hidden_state
+        states = self.model.vision_model.model.post_layernorm(states)
+        return self.model.image_to_text_projection(nn.functional.normalize(states, dim=-1))[0]
+
+    def step(
+        self,
+        inputs: dict[str, Any],
+        token_mask: torch.Tensor,
+        tokens: torch.Tensor,
+        past: DynamicCache,
+        position_ids: torch.Tensor,
+    ) -> torch.Tensor:
+        text = self.model.text_model.model
+        images = self.encode_images(self.accepted(inputs)["pixel_values"]).flatten(0, 1)
+        with self.written_embeddings((token_mask, tokens), (inputs["image_embeds_position_mask"].bool(), images)):
+            return text(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                past_key_values=past,
+                use_cache=True,
+                position_ids=position_ids + text.embed_positions.padding_idx + 1,
+            ).last_hidden_state

@@ -65,8 +65,10 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """
         vlm_config = AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         require_image_input(vlm_config, name_or_path)
-        make = cls.config_class.from_contract if contract is not None else cls.config_class
-        config = make(contract, vlm_config, **config_fields) if contract else make(vlm_config=vlm_config, **config_fields)
+        if contract is None:
+            config = cls.config_class.checked(vlm_config=vlm_config, **config_fields)
+        else:
+            config = cls.config_class.from_contract(contract, vlm_config, **config_fields)
         vla, info = cls.from_pretrained(
             name_or_path,
             config=config,
@@ -83,8 +85,13 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
                 f"mismatched {list(info['mismatched_keys'])[:8]}."
             )
         vla.own_modules_to_float32()
-        vla.reset_action_tokens()
+        vla.grow_vocabulary()
+        if hasattr(vla, "action_tokens"):
+            vla.reset_action_tokens()
         return vla
+
+    def grow_vocabulary(self) -> None:
+        """Make room for new action tokens, in structures that write them."""
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any):
@@ -162,26 +169,66 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         if output is not None and output.weight is not self.get_input_embeddings().weight:
             output.requires_grad_(False)
 
-    def action_features(
-        self, inputs: dict[str, Any], action_token_mask: torch.Tensor, frames: tuple[int, int], state: torch.Tensor | None
+    def features(
+        self,
+        inputs: dict[str, Any],
+        frame_mask: torch.Tensor,
+        state: torch.Tensor | None,
+        past: VLACache | None = None,
     ) -> torch.Tensor:
-        """Hidden states of the action tokens, `(batch, window, num_action_tokens, hidden_size)`, in float32."""
-        batch, window = frames
-        per_frame = self.config.num_action_tokens
-        expected = batch * window * per_frame
-        if int(action_token_mask.sum()) != expected:
-            raise ValueError(
-                f"action_token_mask marks {int(action_token_mask.sum())} positions; {batch} samples x {window} frames x "
-                f"num_action_tokens = {per_frame} need {expected}. Was the processor made for this config?"
-            )
-        tokens = self.action_tokens.weight.expand(batch, window, -1, -1)
-        if self.config.state_dim:
-            tokens = tokens + self._encoded_state(state, frames)[:, :, None]
-        states = self.adapter.hidden_states(inputs, action_token_mask, tokens.flatten(0, 2))
-        own_dtype = self.action_tokens.weight.dtype
-        return states[action_token_mask.to(states.device)].to(own_dtype).unflatten(0, (batch, window, per_frame))
+        """What the head reads of each frame, `(batch, window, num_action_tokens, hidden_size)` in float32; zeros for
+        frames before the episode's start.
 
-    def _encoded_state(self, state: torch.Tensor | None, frames: tuple[int, int]) -> torch.Tensor:
+        Args:
+            inputs: one row per real frame, in the order of `frame_mask`.
+            past: what earlier frames left, for structures whose frames see each other.
+        """
+        per_frame, dtype = self.config.num_action_tokens, self.action_tokens.weight.dtype
+        if self.config.token_source == "action":
+            marks = inputs.pop("action_token_mask", None)
+            expected = int(frame_mask.sum()) * per_frame
+            if marks is None or int(marks.sum()) != expected:
+                got = "nothing" if marks is None else f"{int(marks.sum())} marks"
+                raise ValueError(
+                    f"action_token_mask must mark num_action_tokens = {per_frame} positions in each of the "
+                    f"{int(frame_mask.sum())} real frames, {expected} in all; got {got}."
+                )
+            tokens = self.action_tokens.weight.expand(*frame_mask.shape, -1, -1)
+            if self.config.state_dim:
+                tokens = tokens + self._encoded_state(state, frame_mask.shape)[:, :, None]
+            encoded = self.encode(inputs, marks, tokens[frame_mask].flatten(0, 1), frame_mask, past).to(dtype)
+        else:
+            encoded = self._pooled(inputs).to(dtype)
+        features = encoded.new_zeros(*frame_mask.shape, per_frame, encoded.shape[-1])
+        return features.masked_scatter(frame_mask[..., None, None].to(encoded.device), encoded)
+
+    def encode(
+        self,
+        inputs: dict[str, Any],
+        marks: torch.Tensor,
+        tokens: torch.Tensor,
+        frame_mask: torch.Tensor,
+        past: VLACache | None = None,
+    ) -> torch.Tensor:
+        """Hidden states at the action tokens of all real frames, `(frames * num_action_tokens, hidden_size)`.
+
+        Every frame is a sequence of its own; structures that join frames override this.
+        """
+        return self.adapter.hidden_states(inputs, marks, tokens)[marks]
+
+    def _pooled(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Hidden states of the tokens that `feature_token_mask` names, max-pooled to `num_action_tokens` per row."""
+        mask = inputs.pop("feature_token_mask", None)
+        if mask is None:
+            raise ValueError(f"feature_token_mask is missing: token_source = {self.config.token_source!r} needs it.")
+        states = self.adapter.hidden_states(inputs, torch.zeros_like(mask), self.action_tokens.weight[:0])
+        pooled = [
+            nn.functional.adaptive_max_pool1d(row[chosen].T, self.config.num_action_tokens).T
+            for row, chosen in zip(states, mask, strict=True)
+        ]
+        return torch.cat(pooled)
+
+    def _encoded_state(self, state: torch.Tensor | None, frames: torch.Size) -> torch.Tensor:
         wanted = (*frames, self.config.state_dim)
         if state is None or tuple(state.shape) != wanted:
             got = "nothing" if state is None else tuple(state.shape)
@@ -191,7 +238,6 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
     def forward(
         self,
         input_ids: torch.Tensor,
-        action_token_mask: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
         state: torch.Tensor | None = None,
         actions: torch.Tensor | None = None,
@@ -204,8 +250,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         """Predict a chunk for every frame of the window, and the loss where `actions` are given.
 
         Args:
-            input_ids: `(rows, sequence)`, as the processor lays them out for this structure.
-            action_token_mask: bool, same shape, True at the action tokens.
+            input_ids: `(rows, sequence)`, a row per real frame, as the processor lays them out.
             frame_mask: bool `(batch, window)`, False for frames before the episode's start (they come first).
                 None: one real frame per row.
             state: normalised `(batch, window, state_dim)`, where the config has a `state_dim`.
@@ -214,12 +259,12 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             grounding: auxiliary targets `(batch, window, grounding_dim)`, NaN where absent.
             num_items_in_batch: number of counting actions over which the loss is averaged (the Trainer passes it
                 under gradient accumulation and data parallelism). None: those of this batch.
-            inputs: everything else that the backbone takes (`pixel_values`, `attention_mask`, ...).
+            inputs: everything else that the backbone takes (`pixel_values`, `attention_mask`, ...), and
+                `action_token_mask`, bool `(rows, sequence)`, True at the action tokens (or `feature_token_mask`, True
+                at the tokens to pool, where `token_source` is not "action").
         """
         frame_mask = self.frame_mask_or_single(frame_mask, input_ids)
-        features = self.action_features(
-            {"input_ids": input_ids, **inputs}, action_token_mask, tuple(frame_mask.shape), state
-        )
+        features = self.features({"input_ids": input_ids, **inputs}, frame_mask, state)
         targets = self._targets(actions, labels, frame_mask, num_items_in_batch)
         head = self.head(features, frame_mask, targets=targets, generator=generator)
         output = VLAOutput(**vars(head), action_features=features)
@@ -283,27 +328,26 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
                 a window that ends with it would give. Updated in place.
             inputs: the processor's output, without actions.
         """
+        input_ids, state = inputs.pop("input_ids"), inputs.pop("state", None)
+        frame_mask = self.frame_mask_or_single(inputs.pop("frame_mask", None), input_ids)
+        inputs["input_ids"] = input_ids
         if cache is None:
-            return self(**inputs, generator=generator).actions[:, -1]
-        return self._stream(cache, generator, **inputs)[:, -1]
+            features = self.features(inputs, frame_mask, state)
+            return self.head.newest(features, frame_mask, generator=generator)
+        if frame_mask.shape[1] != 1 or not frame_mask.all():
+            raise ValueError(f"Streaming takes one new real frame per row, got frame_mask {frame_mask.tolist()}.")
+        return self.stream(inputs, frame_mask, state, cache, generator)
 
-    def _stream(
+    def stream(
         self,
+        inputs: dict[str, Any],
+        frame_mask: torch.Tensor,
+        state: torch.Tensor | None,
         cache: VLACache,
         generator: torch.Generator | None,
-        input_ids: torch.Tensor,
-        action_token_mask: torch.Tensor,
-        frame_mask: torch.Tensor | None = None,
-        state: torch.Tensor | None = None,
-        **inputs: Any,
     ) -> torch.Tensor:
-        frame_mask = self.frame_mask_or_single(frame_mask, input_ids)
-        if frame_mask.shape[1] != 1:
-            raise ValueError(f"Streaming takes one new frame at a time, got a window of {frame_mask.shape[1]}.")
-        features = self.action_features(
-            {"input_ids": input_ids, **inputs}, action_token_mask, tuple(frame_mask.shape), state
-        )
-        return self.head.step(features, cache, generator=generator).actions
+        """The chunk for one new frame per row; what is needed of the past is in `cache`."""
+        return self.head.step(self.features(inputs, frame_mask, state), cache, generator=generator).actions[:, -1]
 
 
 def require_image_input(vlm_config: PreTrainedConfig, name: str) -> None:

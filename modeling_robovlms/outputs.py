@@ -19,6 +19,9 @@ class VLAOutput(ModelOutput):
         grounding: auxiliary prediction `(batch, window, grounding_dim)`.
         action_features: hidden states of the action tokens `(batch, window, num_action_tokens, hidden_size)`.
         logits: vocabulary logits of the discrete structure `(batch, sequence, vocabulary)`.
+        token_accuracy, dimension_accuracy: share of action tokens predicted right, in all and per dimension of the
+            action `(action_dim,)`.
+        action_l1: mean distance between the normalised actions that predicted and wanted tokens decode to.
     """
 
     loss: torch.FloatTensor | None = None
@@ -31,3 +34,6 @@ class VLAOutput(ModelOutput):
     grounding: torch.FloatTensor | None = None
     action_features: torch.FloatTensor | None = None
     logits: torch.FloatTensor | None = None
+    token_accuracy: torch.FloatTensor | None = None
+    dimension_accuracy: torch.FloatTensor | None = None
+    action_l1: torch.FloatTensor | None = None

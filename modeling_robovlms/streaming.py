@@ -21,16 +21,23 @@ class VLACache:
         """Number of rows."""
         return next((len(tensor) for tensor in self.entries.values()), 0)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
     def __getitem__(self, name: str) -> torch.Tensor:
         return self.entries[name]
 
     def __setitem__(self, name: str, value: torch.Tensor) -> None:
-        if value.shape != self.entries[name].shape:
+        if len(self) and len(value) != len(self):
             raise ValueError(
-                f"cache[{name!r}] has shape {tuple(self.entries[name].shape)}, got {tuple(value.shape)}: "
-                "the batch of a streaming call must be the batch of vla.new_cache(batch)."
+                f"The cache has {len(self)} rows, this call has {len(value)}: a streaming call takes one frame for "
+                "each row of vla.new_cache(batch)."
             )
         self.entries[name] = value
+
+    def named(self, prefix: str) -> dict[str, torch.Tensor]:
+        """The entries whose names start with `prefix`, without it."""
+        return {name.removeprefix(prefix): self[name] for name in self.entries if name.startswith(prefix)}
 
     def reset(self, rows: Rows | None = None) -> None:
         """Forget the given rows (None: all), for example when their episodes end."""
@@ -48,12 +55,27 @@ class VLACache:
 
     def write(self, rows: Rows, part: "VLACache") -> None:
         """Store a selected cache back into its rows."""
-        for name, tensor in self.entries.items():
-            tensor = tensor.clone()
-            tensor[torch.as_tensor(rows)] = part.entries[name]
+        batch = len(self)
+        for name, new in part.entries.items():
+            old = self.entries.get(name, new.new_zeros(batch, *new.shape[1:]))
+            old, new = grown(old, new.shape), grown(new, old.shape)
+            tensor = old.clone()
+            tensor[torch.as_tensor(rows)] = new
             self.entries[name] = tensor
 
 
+def grown(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """`tensor` with zeros appended so that no axis but the first is shorter than in `shape`."""
+    missing = [max(0, wanted - size) for size, wanted in zip(tensor.shape, shape, strict=True)]
+    if not any(missing[1:]):
+        return tensor
+    padding = [side for amount in reversed(missing[1:]) for side in (0, amount)]
+    return torch.nn.functional.pad(tensor, padding)
+
+
 def push(window: torch.Tensor, newest: torch.Tensor) -> torch.Tensor:
-    """Drop the oldest item of `window` `(batch, window, ...)` and append `newest` `(batch, ...)`."""
-    return torch.cat([window[:, 1:], newest[:, None]], dim=1)
+    """Drop the oldest item of `window` `(batch, window, ...)` and append `newest` `(batch, ...)`; the other axes grow
+    to the longer of both."""
+    newest = newest[:, None]
+    window, newest = grown(window, newest.shape), grown(newest, (0, 1, *window.shape[2:]))
+    return torch.cat([window[:, 1:], newest], dim=1)

@@ -16,7 +16,6 @@ from .backbone_inputs import backbone_inputs
 from .normalization import ActionNormalizer, VectorNormalizer
 
 ACTION_TOKEN = "<robovlms_action>"
-Layout = Literal["frame", "interleaved"]
 Images = Mapping[str, np.ndarray]
 
 
@@ -26,8 +25,6 @@ class RoboVLMProcessor(ProcessorMixin):
     Args:
         backbone_processor: the vision-language model's processor, as published.
         contracts: action contracts by embodiment, or a single contract.
-        layout: "frame" writes each frame of a window as a row of its own (one-step and policy-head structures),
-            "interleaved" the whole window as one row.
         num_action_tokens: action tokens per frame; must be the model's.
         prompt_template: one frame, with `{images}`, `{instruction}` and `{action}`.
         action_attention: "causal" or "prefix": in prefix language models (PaliGemma) whether the prompt is read
@@ -38,7 +35,6 @@ class RoboVLMProcessor(ProcessorMixin):
         self,
         backbone_processor: ProcessorMixin,
         contracts: ActionContract | Mapping[str, ActionContract],
-        layout: Layout = "frame",
         num_action_tokens: int = 1,
         prompt_template: str = "{images}{instruction}{action}",
         action_attention: Literal["causal", "prefix"] = "prefix",
@@ -49,11 +45,8 @@ class RoboVLMProcessor(ProcessorMixin):
             raise ValueError("contracts is empty: a processor needs the action contract of at least one embodiment.")
         if missing := [name for name in ("{images}", "{instruction}", "{action}") if name not in prompt_template]:
             raise ValueError(f"prompt_template {prompt_template!r} lacks {missing}.")
-        if layout == "interleaved" and action_attention == "prefix":
-            action_attention = "causal"  # otherwise frames would see the future
         self.backbone_processor = backbone_processor
         self.contracts = dict(contracts)
-        self.layout = layout
         self.num_action_tokens = num_action_tokens
         self.prompt_template = prompt_template
         self.action_attention = action_attention
@@ -152,8 +145,11 @@ class RoboVLMProcessor(ProcessorMixin):
         if any(len(sample) != window for sample in frames):
             raise ValueError(f"images: samples hold different numbers of frames, {[len(s) for s in frames]}.")
 
-        inputs = self._encode_prompts(instructions, frames)
-        inputs["frame_mask"] = _mask(frame_mask, (batch, window), "frame_mask")
+        real = _mask(frame_mask, (batch, window), "frame_mask")
+        if not real[:, -1].all():
+            raise ValueError("frame_mask is False for a newest frame: only frames before the episode's start may be.")
+        inputs = self._encode_prompts(instructions, frames, real)
+        inputs["frame_mask"] = real
         self._add_state(inputs, state, contracts, (batch, window))
         if actions is not None:
             self._add_actions(inputs, actions, action_mask, contracts, (batch, window))
@@ -197,16 +193,14 @@ class RoboVLMProcessor(ProcessorMixin):
             images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self.num_action_tokens
         )
 
-    def _encode_prompts(self, instructions: list[str], frames: list[list[list[np.ndarray]]]) -> BatchFeature:
+    def _encode_prompts(
+        self, instructions: list[str], frames: list[list[list[np.ndarray]]], real: torch.Tensor
+    ) -> BatchFeature:
+        """One row per real frame."""
         texts, images = [], []
-        for instruction, sample in zip(instructions, frames, strict=True):
-            prompts = [self.prompt(instruction, len(frame)) for frame in sample]
-            if self.layout == "interleaved":
-                texts.append("".join(prompts))
-                images.append([image for frame in sample for image in frame])
-            else:
-                texts += prompts
-                images += sample
+        for sample, frame in real.nonzero().tolist():
+            images.append(frames[sample][frame])
+            texts.append(self.prompt(instructions[sample], len(images[-1])))
         inputs = self._inputs(texts, images)
         mask = inputs["input_ids"] == self.action_token_id
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
@@ -269,7 +263,6 @@ class RoboVLMProcessor(ProcessorMixin):
         """What this class adds to the backbone processor's files, as JSON."""
         return {
             "contracts": {name: contract.to_dict() for name, contract in self.contracts.items()},
-            "layout": self.layout,
             "num_action_tokens": self.num_action_tokens,
             "prompt_template": self.prompt_template,
             "action_attention": self.action_attention,

@@ -43,13 +43,19 @@ class Policy:
         self.contract = processor.contract(embodiment)
         if n_action_steps is not None:
             self.contract = self.contract.replace(n_action_steps=n_action_steps)
-        for name in ("action_dim", "chunk_size", "state_dim", "window_size"):
+        for name in ("action_dim", "gripper_dims", "chunk_size", "state_dim", "window_size"):
             ours, theirs = getattr(self.contract, name), getattr(model.config, name)
+            ours, theirs = (list(value) if isinstance(value, (list, tuple)) else value for value in (ours, theirs))
             if ours != theirs:
                 raise ValueError(
                     f"{name} is {ours} in the contract of {self.contract.embodiment!r} and {theirs} in the model: "
                     "this processor belongs to another model."
                 )
+        if processor.num_action_tokens != model.config.num_action_tokens:
+            raise ValueError(
+                f"num_action_tokens is {processor.num_action_tokens} in the processor and "
+                f"{model.config.num_action_tokens} in the model: this processor belongs to another model."
+            )
         self.reset()
 
     @classmethod

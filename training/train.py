@@ -1,5 +1,6 @@
 """Training a VLA on a dataset with `transformers.Trainer`."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,10 @@ class VLAArguments:
     )
     structure: str = field(default="policy_head_continuous", metadata={"choices": sorted(STRUCTURES)})
     head: str = field(default="lstm", metadata={"choices": sorted(HEAD_CONFIGS)})
-    head_hidden_size: int = field(default=256, metadata={"help": "Width of the head."})
+    head_options: str = field(
+        default='{"hidden_size": 256, "num_layers": 1, "decoder_sizes": [256], "gripper_loss_weight": 0.1}',
+        metadata={"help": "JSON: fields of the head's config."},
+    )
     window_size: int = field(default=4, metadata={"help": "Observations per sample (one-step structures use 1)."})
     history_stride: int = field(default=4, metadata={"help": "Control steps between observations of the window."})
     chunk_size: int = field(default=8, metadata={"help": "Actions per prediction."})
@@ -36,7 +40,6 @@ class VLAArguments:
     cameras: list[str] | None = field(default=None, metadata={"help": "Cameras in order; all by default."})
     use_state: bool = field(default=True, metadata={"help": "Whether the policy sees the proprioceptive state."})
     normalization: str = field(default="min_max", metadata={"help": "quantile, min_max, mean_std or none."})
-    gripper_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the gripper's loss."})
     grounding_loss_weight: float = field(
         default=1.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
     )
@@ -96,14 +99,7 @@ def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) ->
     vla = STRUCTURES[arguments.structure].from_backbone(
         backbone,
         contract,
-        head_config=head_config_from_dict(
-            {
-                "type": arguments.head,
-                "hidden_size": arguments.head_hidden_size,
-                "decoder_sizes": [arguments.head_hidden_size],
-                "gripper_loss_weight": arguments.gripper_loss_weight,
-            }
-        ),
+        head_config=head_config_from_dict({"type": arguments.head} | json.loads(arguments.head_options)),
         grounding_dim=grounding_dim if arguments.grounding_loss_weight else 0,
         grounding_loss_weight=arguments.grounding_loss_weight,
     )
@@ -126,8 +122,9 @@ def train(arguments: VLAArguments, training: TrainingArguments, checkpoint: Path
         args=training,
         train_dataset=dataset,
         data_collator=VLACollator(processor),
-        callbacks=[LossParts()],
     )
+    # Before the reporters, so that they get the parts too.
+    trainer.callback_handler.callbacks.insert(0, LossParts())
     trainer.train(resume_from_checkpoint=last)
     if trainer.is_world_process_zero():
         vla.save_pretrained(output)  # and not the Trainer's own files, which tell of this machine

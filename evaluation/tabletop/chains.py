@@ -43,7 +43,7 @@ class SymbolicState:
 
     def allows(self, task: Task) -> bool:
         """Whether the task can be begun: its goal isn't reached yet, and there is room."""
-        return self._lacks(task) and (self.layout is None or self._has_room(task))
+        return self._lacks(task) and (self.layout is None or self._has_room(task, self.layout))
 
     def _lacks(self, task: Task) -> bool:
         if task.skill == "drawer":
@@ -53,26 +53,26 @@ class SymbolicState:
         if task.skill == "lift":
             return self.held != task.block
         if task.skill == "push":
-            return self.held != task.block and self.side[task.block] != direction(task.goal)
+            return self.held != task.block and self.side[task.moved] != direction(task.goal)
         return task.goal not in self.plate.values()
 
-    def _has_room(self, task: Task) -> bool:
+    def _has_room(self, task: Task, layout: Layout) -> bool:
         if task.skill == "light":
             return True
         if task.skill == "drawer":
-            front = np.array([CABINET_POSITION[0] + self.layout.cabinet_shift, 0.02])
+            front = np.array([CABINET_POSITION[0] + layout.cabinet_shift, 0.02])
             return task.goal == "open" or self._is_free(front, 0.08, 0.07)
-        here = self.position[task.block]
+        here = self.position[task.moved]
         if task.skill == "push":
             ahead = np.array([direction(task.goal), 0.0])
             inside = abs((here + PUSHED * ahead)[0]) < 0.29
-            return inside and self._is_free(here + 0.025 * ahead, 0.145, 0.075, task.block)
+            return bool(inside) and self._is_free(here + 0.025 * ahead, 0.145, 0.075, task.block)
         free = self._is_free(here, 0.105, 0.055, task.block)
         if task.skill == "lift":
             return free
-        plate = self.layout.plates[task.goal][:2]
+        plate = layout.plates[task.goal][:2]
         apart = self.held == task.block or np.linalg.norm(here - plate) > 0.06
-        return free and apart and self._is_free(plate, 0.105, 0.075, task.block)
+        return free and bool(apart) and self._is_free(plate, 0.105, 0.075, task.block)
 
     def _is_free(self, point: np.ndarray, width: float, depth: float, apart_from: str | None = None) -> bool:
         """Whether no other block is within `width` along x and `depth` along y of a point."""
@@ -89,14 +89,14 @@ class SymbolicState:
         elif task.skill == "lift":
             self.held = task.block
         elif task.skill == "push":
-            self.plate[task.block] = None
-            self.side[task.block] += int(direction(task.goal))
+            self.plate[task.moved] = None
+            self.side[task.moved] += int(direction(task.goal))
             if self.layout is not None:
-                self.position[task.block] = self.position[task.block] + [PUSHED * direction(task.goal), 0.0]
+                self.position[task.moved] = self.position[task.moved] + np.array([PUSHED * direction(task.goal), 0.0])
         else:
-            self.plate[task.block], self.side[task.block] = task.goal, 0
+            self.plate[task.moved], self.side[task.moved] = task.goal, 0
             if self.layout is not None:
-                self.position[task.block] = self.layout.plates[task.goal][:2].copy()
+                self.position[task.moved] = self.layout.plates[task.goal][:2].copy()
 
 
 def scene_layout(seed: int, setting: str = "seen") -> Layout:

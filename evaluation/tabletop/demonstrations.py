@@ -9,6 +9,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from typing import Any
 
+import gymnasium
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -112,7 +113,7 @@ class Episode:
 
 
 def collect_episode(
-    env: TabletopEnv,
+    env: gymnasium.Env,
     seed: int,
     task: str | None = None,
     instruction: str | None = None,
@@ -129,19 +130,19 @@ def collect_episode(
         noise: disturbance; none by default.
         setting: one of `settings.SETTINGS`.
     """
-    env = env.unwrapped
+    env = _tabletop(env)
     observation, info = env.reset(seed=seed, options={"task": task, "instruction": instruction, "setting": setting})
     return _record(env, observation, info, seed, _disturbance(noise, seed))
 
 
 def collect_chain(
-    env: TabletopEnv, seed: int, length: int = 5, noise: Noise | None = None, tasks: Sequence[str] = TASKS
+    env: gymnasium.Env, seed: int, length: int = 5, noise: Noise | None = None, tasks: Sequence[str] = TASKS
 ) -> list[Episode]:
     """Record the expert in a chain of subtasks in one scene; ends early, with the failed one, when a subtask fails.
 
     These episodes begin wherever the subtask before left the scene and the gripper, as in a long-horizon evaluation.
     """
-    env = env.unwrapped
+    env = _tabletop(env)
     rng = np.random.default_rng([seed, 2])
     disturb = _disturbance(noise, seed)
     episodes: list[Episode] = []
@@ -153,6 +154,12 @@ def collect_chain(
             break
         observation = env.observe()
     return episodes
+
+
+def _tabletop(env: gymnasium.Env) -> TabletopEnv:
+    if not isinstance(env.unwrapped, TabletopEnv):
+        raise TypeError(f"env must be a tabletop environment, got {type(env.unwrapped).__name__}")
+    return env.unwrapped
 
 
 def _disturbance(noise: Noise | None, seed: int) -> _Disturbance | None:
@@ -181,7 +188,7 @@ def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb:
     )
 
 
-_worker_env: TabletopEnv | None = None
+_worker_env: TabletopEnv | None = None  # the environment of a worker process
 
 
 def _begin_worker(image_size: int, max_steps: int) -> None:
@@ -189,12 +196,16 @@ def _begin_worker(image_size: int, max_steps: int) -> None:
     _worker_env = TabletopEnv(image_size=image_size, max_steps=max_steps)
 
 
-def _collect_one(job: tuple[int, int, str, Noise | None, str]) -> Episode:
+def _collect_in_worker(job: tuple[int, int, str, Noise | None, str]) -> Episode:
+    assert _worker_env is not None, "_begin_worker runs first"
+    return _collect_one(_worker_env, *job)
+
+
+def _collect_one(env: TabletopEnv, seed: int, index: int, task: str, noise: Noise | None, setting: str) -> Episode:
     """Collect episode number `index`: the first success among scenes whose seeds depend on nothing but the number."""
-    seed, index, task, noise, setting = job
     scenes = np.random.SeedSequence([seed, index]).generate_state(MAX_ATTEMPTS)
     for attempt, scene in enumerate(scenes):
-        episode = collect_episode(_worker_env, int(scene) + FIRST_SCENE_SEED, task, noise=noise, setting=setting)
+        episode = collect_episode(env, int(scene), task, noise=noise, setting=setting)
         if episode.success:
             episode.failed_attempts = attempt
             return episode
@@ -249,11 +260,12 @@ def collect(
 
 def _run(jobs: list, processes: int, image_size: int, max_steps: int) -> Iterator[Episode]:
     if processes <= 1:
-        _begin_worker(image_size, max_steps)
+        env = TabletopEnv(image_size=image_size, max_steps=max_steps)
         try:
-            yield from map(_collect_one, jobs)
+            for job in jobs:
+                yield _collect_one(env, *job)
         finally:
-            _worker_env.close()
+            env.close()
         return
     choose_backend()
     os.environ.setdefault("LP_NUM_THREADS", "1")  # one thread of Mesa's software renderer per worker
@@ -261,7 +273,7 @@ def _run(jobs: list, processes: int, image_size: int, max_steps: int) -> Iterato
         try:
             waiting: deque[Future] = deque()
             for job in jobs:
-                waiting.append(pool.submit(_collect_one, job))
+                waiting.append(pool.submit(_collect_in_worker, job))
                 if len(waiting) >= 8 * processes:
                     yield waiting.popleft().result()
             while waiting:

@@ -70,7 +70,7 @@ def _grasp(state: SceneState, block: np.ndarray) -> np.ndarray:
     if state.opening < 0.05 and state.gripper[2] < CLEAR_HEIGHT:
         return _action(state, state.gripper + 0.05 * UP, close=True)
     ready = np.linalg.norm(state.gripper[:2] - block[:2]) < 0.012 and state.gripper[2] < GRASP_HEIGHT + 0.01
-    return _action(state, _funnel(state, point), close=ready)
+    return _action(state, _funnel(state, point), close=bool(ready))
 
 
 def _gripped(state: SceneState, block: str) -> bool:
@@ -78,24 +78,24 @@ def _gripped(state: SceneState, block: str) -> bool:
 
 
 def _lift(task: Task, state: SceneState) -> np.ndarray:
-    if _gripped(state, task.block):
+    if _gripped(state, task.moved):
         return _action(state, state.gripper + 0.05 * UP, close=True)
-    return _grasp(state, state.blocks[task.block])
+    return _grasp(state, state.blocks[task.moved])
 
 
 def _place(task: Task, state: SceneState) -> np.ndarray:
-    block, plate = state.blocks[task.block], state.plates[task.goal]
+    block, plate = state.blocks[task.moved], state.plates[task.goal]
     over_plate = np.linalg.norm(block[:2] - plate[:2])
     if over_plate < 0.02 and block[2] < BLOCK_HALF + 0.008:
         return _action(state, state.gripper, close=False)
-    if not _gripped(state, task.block):
+    if not _gripped(state, task.moved):
         return _grasp(state, block)
     goal = plate + BLOCK_HALF * UP + state.gripper - block
     return _action(state, _funnel(state, goal, tolerance=0.01), close=True)
 
 
 def _push(task: Task, state: SceneState) -> np.ndarray:
-    block, side = state.blocks[task.block], direction(task.goal)
+    block, side = state.blocks[task.moved], direction(task.goal)
     behind = side * (block[0] - state.gripper[0])
     beside = abs(block[1] - state.gripper[1])
     low = state.gripper[2] < GRASP_HEIGHT + 0.02

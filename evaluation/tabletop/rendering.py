@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo's compiled modules have no type stubs)
 """Rendering of the fixed cameras of one model, with nothing that costs time in software OpenGL."""
 
 import mujoco

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo's compiled modules have no type stubs)
 """The physics: one MuJoCo model of the scene, put into layouts, moved by actions, read as `SceneState` and rendered.
 
 This module imports MuJoCo; `gl.choose_backend` must run first.

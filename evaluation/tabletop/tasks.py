@@ -99,13 +99,24 @@ class Task:
         name: identifier such as `push_red_block_left`.
         skill: "lift", "push", "place", "drawer" or "light".
         block: colour of the block that it moves, or None.
-        goal: "left"/"right", a plate's colour, "open"/"closed", "on"/"off", or None.
+        goal: "left"/"right", a plate's colour, "open"/"closed", "on"/"off", or "".
     """
 
     name: str
     skill: str
     block: str | None = None
-    goal: str | None = None
+    goal: str = ""
+
+    @property
+    def moved(self) -> str:
+        """The colour of the block that it moves.
+
+        Raises:
+            ValueError: it moves none.
+        """
+        if self.block is None:
+            raise ValueError(f"task {self.name} moves no block")
+        return self.block
 
     def _fill(self, sentences: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         key = self.skill if self.block else f"{self.skill} {self.goal}"
@@ -130,8 +141,8 @@ class Task:
 def _all_tasks() -> list[Task]:
     tasks = [Task(f"lift_{block}_block", "lift", block) for block in BLOCK_COLORS]
     tasks += [Task(f"push_{b}_block_{side}", "push", b, side) for b in BLOCK_COLORS for side in ("left", "right")]
-    tasks += [Task("open_drawer", "drawer", None, "open"), Task("close_drawer", "drawer", None, "closed")]
-    tasks += [Task("turn_on_light", "light", None, "on"), Task("turn_off_light", "light", None, "off")]
+    tasks += [Task("open_drawer", "drawer", goal="open"), Task("close_drawer", "drawer", goal="closed")]
+    tasks += [Task("turn_on_light", "light", goal="on"), Task("turn_off_light", "light", goal="off")]
     tasks += [Task(f"place_{b}_block_on_{p}_plate", "place", b, p) for b in BLOCK_COLORS for p in PLATE_COLORS]
     return tasks
 
@@ -207,7 +218,7 @@ def direction(side: str) -> float:
 
 
 def _on_plate(state: SceneState, task: Task) -> bool:
-    block, plate = state.blocks[task.block], state.plates[task.goal]
+    block, plate = state.blocks[task.moved], state.plates[task.goal]
     near = np.linalg.norm(block[:2] - plate[:2]) < PLATE_TOLERANCE
     return bool(near and block[2] < BLOCK_HALF + 0.01)
 
@@ -216,14 +227,14 @@ def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
     """Whether `task`, begun in `start`, is achieved in `state`. A goal that held at the start already doesn't count."""
     if task.skill == "lift":
         return bool(
-            state.blocks[task.block][2] - start.blocks[task.block][2] > LIFT_HEIGHT and is_held(state, task.block)
+            state.blocks[task.moved][2] - start.blocks[task.moved][2] > LIFT_HEIGHT and is_held(state, task.moved)
         )
     if task.skill == "push":
-        x, _, z = state.blocks[task.block]
-        moved = direction(task.goal) * (x - start.blocks[task.block][0])
+        x, _, z = state.blocks[task.moved]
+        moved = direction(task.goal) * (x - start.blocks[task.moved][0])
         return bool(moved > PUSH_DISTANCE and 0 < z < BLOCK_HALF + 0.02)
     if task.skill == "place":
-        return _on_plate(state, task) and not is_held(state, task.block) and not _on_plate(start, task)
+        return _on_plate(state, task) and not is_held(state, task.moved) and not _on_plate(start, task)
     if task.skill == "drawer" and task.goal == "open":
         return state.drawer > OPEN_DRAWER >= start.drawer
     if task.skill == "drawer":
@@ -234,12 +245,12 @@ def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
 def is_feasible(task: Task, state: SceneState) -> bool:
     """Whether `task` can be begun in `state`."""
     if task.skill == "lift":
-        return bool(0 < state.blocks[task.block][2] < BLOCK_HALF + 0.02)
+        return bool(0 < state.blocks[task.moved][2] < BLOCK_HALF + 0.02)
     if task.skill == "push":
-        x, _, z = state.blocks[task.block]
+        x, _, z = state.blocks[task.moved]
         return bool(abs(x + direction(task.goal) * (PUSH_DISTANCE + 0.02)) < 0.36 and z > 0)
     if task.skill == "place":
-        return bool(not _on_plate(state, task) and state.blocks[task.block][2] > 0)
+        return bool(not _on_plate(state, task) and state.blocks[task.moved][2] > 0)
     if task.skill == "drawer":
         return state.drawer <= OPEN_DRAWER if task.goal == "open" else state.drawer >= CLOSED_DRAWER
     return state.light != task.goal
@@ -267,11 +278,11 @@ def grounding(task: Task, state: SceneState, start: SceneState) -> np.ndarray:
         target = state.buttons[task.goal]
         goal = target
     else:
-        target = state.blocks[task.block]
+        target = state.blocks[task.moved]
         if task.skill == "lift":
-            goal = start.blocks[task.block] + [0, 0, LIFT_HEIGHT]
+            goal = start.blocks[task.moved] + [0, 0, LIFT_HEIGHT]
         elif task.skill == "push":
-            goal = start.blocks[task.block] + [direction(task.goal) * PUSH_DISTANCE, 0, 0]
+            goal = start.blocks[task.moved] + [direction(task.goal) * PUSH_DISTANCE, 0, 0]
         else:
             goal = state.plates[task.goal] + [0, 0, BLOCK_HALF]
     points = (np.stack([target, goal]) - GROUNDING_CENTER) / GROUNDING_SCALE

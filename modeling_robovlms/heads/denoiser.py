@@ -1,7 +1,10 @@
 """What diffusion and flow matching share: a network that denoises chunks, and the decoder around it."""
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from .action_head import ActionTargets, HeadOutput
@@ -16,22 +19,38 @@ class Denoiser(nn.Module):
         size = head.denoiser_size
         self.actions = nn.Linear(config.action_dim, size)
         self.positions = nn.Embedding(config.chunk_size, size)
-        self.context = nn.Linear(context_size, size)
+        self.context = nn.Sequential(nn.LayerNorm(context_size), nn.Linear(context_size, size))
         self.time = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
-        layer = nn.TransformerEncoderLayer(
-            size, head.denoiser_heads, 4 * size, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(
-            layer, head.denoiser_layers, norm=nn.LayerNorm(size), enable_nested_tensor=False
-        )
-        self.output = nn.Linear(size, config.action_dim)
+        self.blocks = nn.ModuleList(DenoiserBlock(size, head.denoiser_heads) for _ in range(head.denoiser_layers))
+        self.output = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, config.action_dim))
 
     def forward(self, actions: torch.Tensor, time: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Noisy chunks `(frames, chunk, action_dim)`, their noise levels in [0, 1] `(frames,)` (1 is pure noise) and
         contexts `(frames, hidden)` to a prediction of the chunks' shape, in their dtype."""
-        condition = self.context(context) + self.time(sinusoids(time, self.output.in_features))
-        tokens = self.actions(actions) + self.positions.weight + condition[:, None]
-        return self.output(self.layers(tokens)).to(actions.dtype)
+        tokens = self.actions(actions) + self.positions.weight
+        condition = F.silu(self.context(context) + self.time(sinusoids(time, tokens.shape[-1])))
+        for block in self.blocks:
+            tokens = block(tokens, condition)
+        return self.output(tokens).to(actions.dtype)
+
+
+class DenoiserBlock(nn.Module):
+    """A transformer block whose norms are scaled and shifted, and its branches gated, by a condition (adaLN, as in DiT)."""
+
+    def __init__(self, size: int, num_heads: int):
+        super().__init__()
+        self.modulation = nn.Linear(size, 6 * size)
+        self.attention_norm = nn.LayerNorm(size, elementwise_affine=False)
+        self.attention = nn.MultiheadAttention(size, num_heads, batch_first=True)
+        self.mlp_norm = nn.LayerNorm(size, elementwise_affine=False)
+        self.mlp = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+
+    def forward(self, tokens: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """`tokens` `(frames, chunk, size)`, `condition` `(frames, size)`."""
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = self.modulation(condition)[:, None].chunk(6, dim=-1)
+        normed = self.attention_norm(tokens) * (1 + scale_1) + shift_1
+        tokens = tokens + gate_1 * self.attention(normed, normed, normed, need_weights=False)[0]
+        return tokens + gate_2 * self.mlp(self.mlp_norm(tokens) * (1 + scale_2) + shift_2)
 
 
 def sinusoids(time: torch.Tensor, width: int) -> torch.Tensor:
@@ -54,8 +73,8 @@ class DenoisingDecoder(nn.Module):
         self.config = config
         self.denoiser = Denoiser(config, hidden_size)
 
-    def random_times(self, count: int, **options: object) -> torch.Tensor:
-        """Noise levels to train on, `(count,)`."""
+    def random_times(self, count: int, **options: Any) -> torch.Tensor:
+        """Times to train on, `(count,)`; `options` go to torch's random functions."""
         raise NotImplementedError
 
     def add_noise(
@@ -80,34 +99,35 @@ class DenoisingDecoder(nn.Module):
         if targets is not None:
             return self._losses(context, targets, generator)
         batch, window = context.shape[:2]
-        noise = torch.stack([self._noise(1, generator, context) for _ in range(batch)]).to(context.device)
-        noise = noise.expand(-1, window, -1, -1).flatten(0, 1)
+        noise = torch.cat([self._noise(1, _options(generator, context)) for _ in range(batch)])
+        noise = noise.to(context.device).repeat_interleave(window, dim=0)
         actions = self.sample(noise, context.flatten(0, 1)).unflatten(0, (batch, window))
         return HeadOutput(actions=actions, pose=actions[..., self.config.pose_dims])
 
     def _losses(self, context: torch.Tensor, targets: ActionTargets, generator: torch.Generator | None) -> HeadOutput:
         """Mean squared error over all dimensions of counting actions, and over pose and grippers apart."""
-        config, window = self.config, context.shape[1]
-        options = _draws(generator, context)
-        rows = [
-            (self.random_times(window, **options), self._noise(window, generator, context)) for _ in range(len(context))
-        ]
-        times, noise = (torch.cat(parts).to(context.device) for parts in zip(*rows, strict=True))
-        actions = targets.actions.clone()
-        actions[..., config.gripper_dims] = torch.where(actions[..., config.gripper_dims] > 0, 1.0, -1.0).to(actions)
-        noisy, levels, wanted = self.add_noise(actions.flatten(0, 1), noise.to(actions.dtype), times)
-        predicted = self.denoiser(noisy, levels.to(actions.dtype), context.flatten(0, 1))
-        error = (predicted - wanted).square().unflatten(0, context.shape[:2]) * targets.valid[..., None]
-        by_dim = error.sum(dim=(0, 1, 2)) / targets.num_items
+        config, draws = self.config, self.config.head_config.num_draws
+        frames = draws * context.shape[1]
+        options = _options(generator, context)
+        random = [(self.random_times(frames, **options), self._noise(frames, options)) for _ in range(len(context))]
+        times, noise = (torch.cat(parts).to(context.device) for parts in zip(*random, strict=True))
+        context, actions, valid = (
+            tensor.repeat_interleave(draws, dim=0).flatten(0, 1)
+            for tensor in (context, targets.actions, targets.valid)
+        )
+        actions[..., config.gripper_dims] = (actions[..., config.gripper_dims] > 0).to(actions.dtype) * 2 - 1
+        noisy, levels, wanted = self.add_noise(actions, noise, times)
+        error = (self.denoiser(noisy, levels, context) - wanted).square() * valid[..., None]
+        by_dim = error.sum(dim=(0, 1)) / (targets.num_items * draws)
         output = HeadOutput(loss=by_dim.mean(), pose_loss=by_dim[config.pose_dims].mean())
         if config.gripper_dims:
             output.gripper_loss = by_dim[config.gripper_dims].mean()
         return output
 
-    def _noise(self, frames: int, generator: torch.Generator | None, context: torch.Tensor) -> torch.Tensor:
-        return torch.randn(frames, self.config.chunk_size, self.config.action_dim, **_draws(generator, context))
+    def _noise(self, count: int, options: dict[str, Any]) -> torch.Tensor:
+        return torch.randn(count, self.config.chunk_size, self.config.action_dim, **options)
 
 
-def _draws(generator: torch.Generator | None, context: torch.Tensor) -> dict[str, object]:
+def _options(generator: torch.Generator | None, context: torch.Tensor) -> dict[str, Any]:
     """How to draw random numbers: from `generator` on its device, or else on that of `context`."""
     return {"generator": generator, "device": context.device if generator is None else generator.device}

@@ -1,5 +1,7 @@
 """Decoding by denoising diffusion."""
 
+from typing import Any
+
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
@@ -26,7 +28,7 @@ class DiffusionDecoder(DenoisingDecoder):
             self.sampling_scheduler = DDIMScheduler(**schedule)
             self.sampling_scheduler.set_timesteps(head.num_inference_steps)
 
-    def random_times(self, count: int, **options) -> torch.Tensor:
+    def random_times(self, count: int, **options: Any) -> torch.Tensor:
         """Time steps of the schedule, all equally likely."""
         return torch.randint(self.config.head_config.num_train_timesteps, (count,), **options)
 

@@ -1,5 +1,7 @@
 """Decoding by flow matching."""
 
+from typing import Any
+
 import torch
 
 from .denoiser import DenoisingDecoder
@@ -8,7 +10,7 @@ from .denoiser import DenoisingDecoder
 class FlowMatchingDecoder(DenoisingDecoder):
     """Straight paths from actions (time 0) to noise (time 1), walked back in Euler steps, as in pi0."""
 
-    def random_times(self, count: int, **options) -> torch.Tensor:
+    def random_times(self, count: int, **options: Any) -> torch.Tensor:
         """Times from Beta(alpha, 1), by inverting its distribution function: t ** alpha is uniform."""
         return (1 - torch.rand(count, **options)) ** (1 / self.config.head_config.time_alpha)
 

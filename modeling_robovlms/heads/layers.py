@@ -1,5 +1,7 @@
 """Small layers that the heads share."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -7,7 +9,7 @@ from torch import nn
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers of the given widths with ReLU in between."""
     layers: list[nn.Module] = []
-    for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for index, (before, after) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] if index else []
         layers.append(nn.Linear(before, after))
     return nn.Sequential(*layers)
@@ -31,5 +33,3 @@ def leading_padding_last(values: torch.Tensor, mask: torch.Tensor) -> tuple[torc
 def gather_window(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """`values[b, index[b, w]]` for every `b` and `w`."""
     return values[torch.arange(len(values), device=values.device)[:, None], index]
-
-

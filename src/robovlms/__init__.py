@@ -3,20 +3,29 @@
 Importing this package registers its models with `AutoConfig`, `AutoModel` and `AutoProcessor`.
 """
 
-from transformers import AutoConfig, AutoModel, AutoProcessor
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
 from robovlms.configuration import (
     ActionContract,
     CameraSpec,
     GripperSpec,
+    InterleavedContinuousConfig,
     LSTMHeadConfig,
     MLPHeadConfig,
     OneStepContinuousConfig,
+    OneStepDiscreteConfig,
     PolicyHeadContinuousConfig,
     Statistics,
     VectorSpec,
 )
-from robovlms.modeling_robovlms import STRUCTURES, OneStepContinuousVLA, PolicyHeadContinuousVLA, VLAOutput
+from robovlms.modeling_robovlms import (
+    STRUCTURES,
+    InterleavedContinuousVLA,
+    OneStepContinuousVLA,
+    OneStepDiscreteVLA,
+    PolicyHeadContinuousVLA,
+    VLAOutput,
+)
 from robovlms.processing import RoboVLMProcessor
 from robovlms.serving import Policy
 
@@ -24,16 +33,22 @@ for _vla in STRUCTURES.values():
     AutoConfig.register(_vla.config_class.model_type, _vla.config_class)
     AutoModel.register(_vla.config_class, _vla)
     AutoProcessor.register(_vla.config_class, RoboVLMProcessor)
+# Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
+AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
 
 __all__ = [
     "STRUCTURES",
     "ActionContract",
     "CameraSpec",
     "GripperSpec",
+    "InterleavedContinuousConfig",
+    "InterleavedContinuousVLA",
     "LSTMHeadConfig",
     "MLPHeadConfig",
     "OneStepContinuousConfig",
     "OneStepContinuousVLA",
+    "OneStepDiscreteConfig",
+    "OneStepDiscreteVLA",
     "Policy",
     "PolicyHeadContinuousConfig",
     "PolicyHeadContinuousVLA",

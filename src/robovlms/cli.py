@@ -5,6 +5,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from huggingface_hub.errors import StrictDataclassError
+
 COMMANDS = {
     "quickstart": "collect demonstrations, train a policy on them, evaluate it: one folder with everything",
     "collect": "record demonstrations of a simulator's scripted expert as a LeRobot dataset",
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = parser.parse_args(arguments[:1]).command
     try:
         importlib.import_module(f"robovlms.commands.{command}").run(f"robovlms {command}", arguments[1:])
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, TypeError, FileNotFoundError, RuntimeError, StrictDataclassError) as error:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1
     return 0

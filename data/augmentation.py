@@ -1,0 +1,132 @@
+"""Image augmentation of window samples for training: seeded, and the same for all frames of a window."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+
+class RandomShift(torch.nn.Module):
+    """Pads images (..., height, width) by repeating their edge, and crops them back at a random whole-pixel offset.
+
+    One offset for the whole input (a window); `per_frame` draws one per frame instead, as the original RoboVLMs code
+    does on CALVIN (10 pixels for the static camera, 4 for the gripper's).
+    """
+
+    def __init__(self, pixels: int, per_frame: bool = False):
+        super().__init__()
+        self.pixels, self.per_frame = pixels, per_frame
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        frames = images.shape[0] if self.per_frame else 1
+        return shift_images(images, torch.randint(0, 2 * self.pixels + 1, (frames, 2)), self.pixels)
+
+    def evaluation(self) -> torch.nn.Module:
+        """What evaluation applies instead: nothing."""
+        return torch.nn.Identity()
+
+
+def shift_images(images: torch.Tensor, offsets: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Images (frames, channels, height, width) padded by `pixels` and cropped at `offsets` (frames or 1, (x, y))."""
+    height, width = images.shape[-2:]
+    padded = v2.functional.pad(images, [pixels] * 4, padding_mode="edge")
+    offsets = offsets.expand(len(images), 2).tolist()
+    return torch.stack([f[:, y : y + height, x : x + width] for f, (x, y) in zip(padded, offsets, strict=True)])
+
+
+class RandomCrop(torch.nn.Module):
+    """Crops a random window of `scale` (fraction of the area) and resizes it back.
+
+    A policy trained with it must see the centre crop of the same area in evaluation: `evaluation()`.
+    """
+
+    def __init__(self, scale: float = 0.9):
+        super().__init__()
+        if not 0 < scale <= 1:
+            raise ValueError(f"scale must be in (0, 1], got {scale}")
+        self.scale = scale
+
+    def _sizes(self, images: torch.Tensor) -> tuple[int, int, int, int]:
+        height, width = images.shape[-2:]
+        side = self.scale**0.5
+        return height, width, round(height * side), round(width * side)
+
+    def _crop(self, images: torch.Tensor, top: int, left: int) -> torch.Tensor:
+        height, width, inner_height, inner_width = self._sizes(images)
+        size = [height, width]
+        return v2.functional.resized_crop(images, top, left, inner_height, inner_width, size, antialias=True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width, inner_height, inner_width = self._sizes(images)
+        top = int(torch.randint(0, height - inner_height + 1, ()))
+        left = int(torch.randint(0, width - inner_width + 1, ()))
+        return self._crop(images, top, left)
+
+    def evaluation(self) -> torch.nn.Module:
+        """The centre crop of the same area."""
+        return CentreCrop(self.scale)
+
+
+class CentreCrop(RandomCrop):
+    """Evaluation's counterpart of `RandomCrop`."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width, inner_height, inner_width = self._sizes(images)
+        return self._crop(images, (height - inner_height) // 2, (width - inner_width) // 2)
+
+
+def open_x_augmentation() -> list[torch.nn.Module]:
+    """What RoboVLMs trains on Open X-Embodiment with: a crop of 90% of the area and colour jitter."""
+    return [RandomCrop(0.9), v2.ColorJitter(brightness=0.2, contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=0.05)]
+
+
+def evaluation_transforms(transforms: Sequence[torch.nn.Module]) -> list[torch.nn.Module]:
+    """What evaluation must apply where training used `transforms`: centre crops; nothing for the rest."""
+    return [transform.evaluation() for transform in transforms if isinstance(transform, RandomCrop)]
+
+
+class Augmented(Dataset):
+    """A dataset whose images are augmented: the same draw for all frames of a window, another for each camera.
+
+    The draw depends on seed, epoch, episode and frame alone, not on workers or order. Evaluation simply uses the
+    dataset itself (with `evaluation_transforms` where there were random crops).
+
+    Args:
+        dataset: of window samples.
+        transforms: modules on uint8 (window, 3, height, width), e.g. torchvision's v2; or {camera: modules}.
+        seed: of the draws.
+    """
+
+    def __init__(self, dataset: Dataset, transforms, seed: int = 0):
+        self.dataset, self.transforms, self.seed = dataset, transforms, seed
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __getattr__(self, name: str):
+        if name in ("dataset", "__setstate__"):
+            raise AttributeError(name)
+        return getattr(self.dataset, name)  # stretches(), fps, statistics, ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the draws of an epoch; workers see it at once."""
+        self._epoch.fill_(epoch)
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        sample = self.dataset[index]
+        images = {}
+        for number, (camera, frames) in enumerate(sample["images"].items()):
+            key = [self.seed, int(self._epoch), sample["episode"], sample["frame"], number]
+            transforms = self.transforms[camera] if isinstance(self.transforms, dict) else self.transforms
+            frames = torch.from_numpy(frames).movedim(-1, -3)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
+                for transform in transforms:
+                    frames = transform(frames)
+            images[camera] = frames.movedim(-3, -1).contiguous().numpy()
+        return sample | {"images": images}

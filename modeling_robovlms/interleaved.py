@@ -1,0 +1,106 @@
+"""Interleaved structure: observations and action tokens of the whole window in one sequence."""
+
+from typing import Any
+
+import torch
+
+from ..configuration.configuration_robovlms import InterleavedContinuousConfig
+from .backbone import is_image_input
+from .banded import BandedAttention
+from .modeling_robovlms import ContinuousVLA
+from .packing import pack_tokens
+from .streaming import VLACache, push
+
+SEEN, STATE, TOKENS, IMAGES = "seen", "state", "tokens.", "images."
+
+
+class InterleavedContinuousVLA(ContinuousVLA):
+    """The VLM reads `(observation, instruction, action tokens) x window`; history is its own attention.
+
+    With `frame_attention="window"` the last `window_size` frames are one causal sequence, as in the paper. In control
+    each frame's images are encoded once, and the language model reads the window again at every step.
+
+    With "banded" a frame attends to itself and to the keys and values that the `window_size - 1` frames before it
+    left, in training, on stretches of any length, as in control, where one step then costs one frame.
+    """
+
+    config_class = InterleavedContinuousConfig
+    config: InterleavedContinuousConfig
+
+    def __init__(self, config: InterleavedContinuousConfig):
+        super().__init__(config)
+        self.is_banded = config.frame_attention == "banded"
+        layers = set(getattr(config.get_text_config(), "layer_types", None) or ["full_attention"])
+        if self.is_banded and layers - {"full_attention", "sliding_attention"}:
+            raise ValueError(
+                f"frame_attention = 'banded' keeps keys and values of frames; the layers of backbone "
+                f"{config.vlm_config.model_type!r} have none ({sorted(layers)}). Use 'window'."
+            )
+
+    def frame_mask_or_single(self, frame_mask: torch.Tensor | None, input_ids: torch.Tensor) -> torch.Tensor:
+        if self.is_banded and frame_mask is not None:
+            return frame_mask
+        return super().frame_mask_or_single(frame_mask, input_ids)
+
+    def encode(
+        self,
+        inputs: dict[str, Any],
+        marks: torch.Tensor,
+        tokens: torch.Tensor,
+        frame_mask: torch.Tensor,
+        past: VLACache | None = None,
+    ) -> torch.Tensor:
+        """`inputs` hold a row per real frame, or already one per sample."""
+        inputs = self.adapter.causal(inputs)
+        if self.is_banded:
+            banded = BandedAttention(self.adapter, self.config.window_size)
+            if past is not None:
+                return banded.step(inputs, marks, tokens, past)[marks]
+            return banded.encode(inputs, marks, tokens, frame_mask)
+        if len(marks) != len(frame_mask):
+            inputs, marks = pack_tokens(inputs, marks, frame_mask)
+            inputs = self.adapter.join_images(inputs, frame_mask)
+        return self.adapter.hidden_states(inputs, marks, tokens)[marks]
+
+    def new_cache(self, batch: int) -> VLACache:
+        seen = torch.zeros(batch, self.config.window_size, dtype=torch.bool, device=self.device)
+        return VLACache({SEEN: seen} | (self.head.new_state(batch) if self.is_banded else {}))
+
+    def stream(
+        self,
+        inputs: dict[str, Any],
+        frame_mask: torch.Tensor,
+        state: torch.Tensor | None,
+        cache: VLACache,
+        generator: torch.Generator | None,
+    ) -> torch.Tensor:
+        if self.is_banded:
+            features = self.features(inputs, frame_mask, state, past=cache)
+            return self.head.step(features, cache, generator=generator).actions[:, -1]
+        self._remember(inputs, state, cache)
+        seen = cache[SEEN]
+        joined = {name: rows[seen] for name, rows in cache.named(TOKENS).items()}
+        joined |= self.adapter.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
+        features = self.features(joined, seen, cache[STATE] if STATE in cache else None)
+        return self.head.newest(features, seen, generator=generator)
+
+    def _remember(self, inputs: dict[str, Any], state: torch.Tensor | None, cache: VLACache) -> None:
+        """Push the new frame, its images encoded, into the window that `cache` holds."""
+        batch = len(cache)
+        if len(inputs["input_ids"]) != batch:
+            raise ValueError(f"The cache has {batch} rows, this call has {len(inputs['input_ids'])}.")
+        newest = {IMAGES + name: value for name, value in self.adapter.image_features(inputs, batch).items()}
+        newest |= {
+            TOKENS + name: value
+            for name, value in inputs.items()
+            if torch.is_tensor(value) and not is_image_input(name, value, inputs["input_ids"])
+        }
+        newest[SEEN] = torch.ones_like(cache[SEEN][:, 0])
+        if state is not None:
+            newest[STATE] = state[:, 0]
+        for name, value in newest.items():
+            window = cache[name] if name in cache else value.new_zeros(batch, self.config.window_size, *value.shape[1:])
+            cache[name] = push(window, value)
+
+
+__all__ = ["InterleavedContinuousVLA"]

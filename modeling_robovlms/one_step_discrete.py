@@ -1,0 +1,176 @@
+"""Discrete structure: the VLM writes actions as tokens of its own vocabulary."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from ..configuration.configuration_robovlms import OneStepDiscreteConfig
+from .modeling_robovlms import RoboVLMPreTrainedModel
+from .outputs import VLAOutput
+
+
+class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
+    """One observation in; a chunk of actions out, one token per dimension and step, by the VLM's own language head.
+
+    With `decoding="autoregressive"` tokens are written one after another (RT-2, OpenVLA). With "parallel" learnable
+    placeholders stand where the tokens go, see each other in both directions, and all are read in one pass
+    (OpenVLA-OFT).
+    """
+
+    config_class = OneStepDiscreteConfig
+    config: OneStepDiscreteConfig
+
+    def __init__(self, config: OneStepDiscreteConfig):
+        super().__init__(config)
+        if len(config.action_token_ids) < 2:
+            raise ValueError(
+                "action_token_ids is empty: the processor chooses the action tokens; pass "
+                "action_token_ids=processor.action_tokenizer.token_ids to the config."
+            )
+        if config.is_parallel:
+            self.action_tokens = nn.Embedding(config.num_action_tokens, config.get_text_config().hidden_size)
+        self.loss_type = "ForCausalLM" if not config.is_parallel else None  # how the Trainer counts labels
+        self.post_init()
+
+    @property
+    def action_token_ids(self) -> torch.Tensor:
+        """The ids of the action tokens; uniform bins in order."""
+        return torch.tensor(self.config.action_token_ids, device=self.device)
+
+    def grow_vocabulary(self) -> None:
+        """Grow the vocabulary where action tokens are new ones; tied weights stay tied."""
+        embed = self.get_input_embeddings()
+        wanted = max(self.config.action_token_ids) + 1
+        if wanted > embed.weight.shape[0]:
+            self.backbone.resize_token_embeddings(wanted)
+            self.config.vlm_config = self.backbone.config
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        action_token_mask: torch.Tensor | None = None,
+        actions: torch.Tensor | None = None,
+        frame_mask: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **inputs: Any,
+    ) -> VLAOutput:
+        """Vocabulary logits, and the cross-entropy over action tokens where `labels` are given.
+
+        Args:
+            input_ids: `(batch, sequence)`, prompt and action tokens (or placeholders, if decoding is parallel).
+            labels: `(batch, sequence)`, the token to be predicted at each position of an action token, else -100.
+            action_token_mask: placeholders of parallel decoding.
+            actions: normalised actions `(batch, 1, chunk, action_dim)`, for the logged L1 error only.
+        """
+        inputs = {"input_ids": input_ids, **inputs}
+        if self.config.is_parallel:
+            logits = self._parallel_logits(inputs, action_token_mask)
+            predicted, wanted = logits, labels
+        else:
+            logits = self.adapter.logits(inputs)
+            predicted, wanted = logits[:, :-1], None if labels is None else labels[:, 1:]
+        output = VLAOutput(logits=logits)
+        if wanted is not None:
+            counted = wanted != -100
+            items = num_items_in_batch if num_items_in_batch is not None else counted.sum().clamp(min=1)
+            chosen, targets = predicted[counted].float(), wanted[counted]
+            output.loss = F.cross_entropy(chosen, targets, reduction="sum") / items
+            self._add_metrics(output, chosen, targets)
+        return output
+
+    @torch.no_grad()
+    def _add_metrics(self, output: VLAOutput, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        """Accuracy over action tokens and, for uniform bins, the L1 error of what they decode to."""
+        is_action = torch.isin(targets, self.action_token_ids)
+        guesses = self.action_token_ids[logits[is_action][:, self.action_token_ids].argmax(dim=-1)]
+        right = guesses == targets[is_action]
+        output.token_accuracy = right.float().mean()
+        if self.config.is_uniform:
+            error = (self.bin_values(guesses) - self.bin_values(targets[is_action])).abs()
+            output.action_l1 = error.mean()
+            if len(right) % self.config.action_dim == 0:
+                output.dimension_accuracy = right.float().view(-1, self.config.action_dim).mean(dim=0)
+
+    def _parallel_logits(self, inputs: dict[str, Any], marks: torch.Tensor | None) -> torch.Tensor:
+        """Logits of the whole sequence; those at the marks are the action tokens'."""
+        if marks is None or int(marks.sum()) != len(marks) * self.config.num_action_tokens:
+            got = "nothing" if marks is None else f"{int(marks.sum())} marks"
+            raise ValueError(
+                f"action_token_mask must mark {self.config.num_action_tokens} placeholders per row "
+                f"(chunk_size x action_dim), {len(inputs['input_ids']) * self.config.num_action_tokens} in all; got {got}."
+            )
+        tokens = self.action_tokens.weight.repeat(len(marks), 1)
+        return self.adapter.logits(self.adapter.bidirectional(inputs, marks), marks, tokens)
+
+    def bin_values(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Normalised values of uniform-bin tokens: the middle of each bin.
+
+        Raises:
+            ValueError: for a token that is no action token.
+        """
+        match = token_ids[..., None] == self.action_token_ids
+        if not match.any(dim=-1).all():
+            raise ValueError("token_ids hold a token that is no action token of this model.")
+        bins = len(self.action_token_ids)
+        edges = torch.linspace(-1, 1, bins, dtype=torch.float64)
+        centers = ((edges[:-1] + edges[1:]) / 2).to(token_ids.device)
+        return centers[match.int().argmax(dim=-1).clamp(max=bins - 2)].float()
+
+    @torch.inference_mode()
+    def predict_tokens(self, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        """Action token ids, greedily among action tokens, `(batch, tokens)`; -1 after the end of a shorter sequence."""
+        marks = inputs.pop("action_token_mask", None)
+        inputs = {name: value for name, value in inputs.items() if name not in ("frame_mask", "labels", "actions")}
+        inputs["input_ids"] = input_ids
+        if self.config.is_parallel:
+            logits = self._parallel_logits(inputs, marks)[marks][:, self.action_token_ids]
+            return self.action_token_ids[logits.argmax(dim=-1)].view(len(input_ids), -1)
+        stop = [] if self.config.is_uniform else [self.config.stop_token_id]
+        allowed = torch.cat([self.action_token_ids, self.action_token_ids.new_tensor(stop)])
+        generated = self.backbone.generate(
+            **inputs,
+            max_new_tokens=self.config.num_action_tokens,
+            min_new_tokens=self.config.num_action_tokens if self.config.is_uniform else 1,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=stop or None,
+            logits_processor=LogitsProcessorList([OnlyTokens(allowed)]),
+        )
+        tokens = generated[:, -self.config.num_action_tokens :] if self.config.is_uniform else generated[:, input_ids.shape[1] :]
+        return torch.where(torch.isin(tokens, self.action_token_ids), tokens, -1)
+
+    @torch.inference_mode()
+    def predict_action(self, cache: Any = None, generator: Any = None, **inputs: Any) -> torch.Tensor:
+        """The chunk of normalised actions `(batch, chunk, action_dim)` of uniform-bin tokens.
+
+        There is no history, hence nothing in a `cache`, and decoding is greedy, hence no use for a `generator`.
+
+        Raises:
+            ValueError: if actions are not in uniform bins: decode `predict_tokens` with the processor then.
+        """
+        if not self.config.is_uniform:
+            raise ValueError(
+                f"action_tokenizer is {self.config.action_tokenizer!r}: its tokens are decoded by the processor, "
+                "processor.decode_action_tokens(vla.predict_tokens(**inputs))."
+            )
+        values = self.bin_values(self.predict_tokens(**inputs))
+        return values.view(-1, self.config.chunk_size, self.config.action_dim)
+
+
+class OnlyTokens(LogitsProcessor):
+    """Leaves only the given tokens possible."""
+
+    def __init__(self, token_ids: torch.Tensor):
+        self.token_ids = token_ids
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        allowed = torch.full_like(scores, float("-inf"))
+        allowed[:, self.token_ids] = scores[:, self.token_ids]
+        return allowed
+
+
+__all__ = ["OneStepDiscreteVLA"]

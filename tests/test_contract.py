@@ -1,0 +1,213 @@
+"""The action contract and the configs: strict, plain JSON, identified by a hash, clear about what is wrong."""
+
+import json
+import re
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from huggingface_hub.errors import StrictDataclassError
+
+from robovlms import (
+    ActionContract,
+    CameraSpec,
+    GripperSpec,
+    LSTMHeadConfig,
+    MLPHeadConfig,
+    OneStepContinuousConfig,
+    PolicyHeadContinuousConfig,
+    Statistics,
+    VectorSpec,
+)
+
+STATISTICS = Statistics([-1.0, -2.0], [1.0, 2.0], [-3.0, -4.0], [3.0, 4.0], [0.0, 0.1], [1.0, 0.5], 10, "somewhere")
+CONTRACT = ActionContract(
+    embodiment="arm",
+    action=VectorSpec(("x", "grip"), ("m", "1"), "quantile", STATISTICS, (True, False)),
+    state=VectorSpec(("height",), normalization="none"),
+    cameras=(CameraSpec("static", 48, 64), CameraSpec("wrist", 32, 32)),
+    grippers=(GripperSpec(1, open_value=1.0, closed_value=-1.0),),
+    control_frequency=10,
+    chunk_size=8,
+    n_action_steps=4,
+    window_size=4,
+    history_stride=2,
+    rotation="euler_xyz",
+    frame="tool",
+    mode="absolute",
+    notes="example",
+)
+
+CHANGES = {  # a different, valid value of every field of every record in the contract
+    "embodiment": "other",
+    "action": {
+        "names": ("x", "grap"),
+        "units": ("mm", "1"),
+        "normalization": "min_max",
+        "statistics": {
+            "q01": (-1.5, -2.0),
+            "q99": (1.0, 2.5),
+            "min": (-3.0, -4.5),
+            "max": (3.5, 4.0),
+            "mean": (0.0, 0.2),
+            "std": (1.0, 0.6),
+            "count": 11,
+            "origin": "elsewhere",
+        },
+        "mask": None,
+    },
+    "state": None,
+    "cameras": {"name": "front", "height": 47, "width": 63},
+    "grippers": {"dim": 0, "open_value": 0.5, "closed_value": 0.0},
+    "control_frequency": 20.0,
+    "chunk_size": 9,
+    "n_action_steps": 2,
+    "window_size": 5,
+    "history_stride": 1,
+    "rotation": "axis_angle",
+    "frame": "base",
+    "mode": "delta",
+    "notes": "",
+}
+
+
+def changed(record, changes: dict):
+    """Copies of a record, each with one field of it, or of a record in it, changed."""
+    assert set(changes) == {field.name for field in fields(record)}, "CHANGES must cover every field"
+    for name, value in changes.items():
+        inside = getattr(record, name)
+        if not isinstance(value, dict):
+            yield record.replace(**{name: value})
+        elif isinstance(inside, tuple):
+            yield from (record.replace(**{name: (part, *inside[1:])}) for part in changed(inside[0], value))
+        else:
+            yield from (record.replace(**{name: part}) for part in changed(inside, value))
+
+
+def test_json_round_trip(tmp_path):
+    CONTRACT.to_json(tmp_path / "contract.json")
+    again = ActionContract.from_json(tmp_path / "contract.json")
+    assert again == CONTRACT and again.hash == CONTRACT.hash
+    assert again.to_dict() == json.loads(json.dumps(CONTRACT.to_dict()))
+
+
+def test_hash_changes_with_every_field_and_with_nothing_else():
+    contracts = [CONTRACT, *changed(CONTRACT, CHANGES)]
+    assert len({contract.hash for contract in contracts}) == len(contracts)
+    assert re.fullmatch(r"[0-9a-f]{12}", CONTRACT.hash)
+    as_arrays = STATISTICS.to_dict() | {"q01": np.array([-1.0, -2.0]), "count": np.int64(10)}
+    same = CONTRACT.to_dict() | {"action": CONTRACT.action.replace(statistics=Statistics.from_dict(as_arrays))}
+    assert ActionContract.from_dict(dict(reversed(same.items()))).hash == CONTRACT.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chunk_size": 0}, "ActionContract.chunk_size must be at least 1, got 0"),
+        ({"chunk_size": 8.0}, "ActionContract.chunk_size must be int, got 8.0"),
+        ({"chunk_size": True}, "ActionContract.chunk_size must be int, got True"),
+        ({"n_action_steps": 9}, "n_action_steps = 9 exceeds chunk_size = 8"),
+        ({"n_action_steps": 3}, "n_action_steps = 3 must be a multiple of history_stride = 2"),
+        ({"control_frequency": 0.0}, "control_frequency must be positive"),
+        ({"control_frequency": "10"}, "ActionContract.control_frequency must be float, got '10'"),
+        ({"cameras": ()}, "cameras must be non-empty"),
+        ({"cameras": [CameraSpec("a", 4, 4)] * 2}, "cameras must be non-empty with unique names"),
+        ({"cameras": ["static"]}, r"ActionContract.cameras\[0\] must be a CameraSpec"),
+        ({"cameras": [{"name": "a", "height": 4, "widht": 4}]}, r"cameras\[0\].*'widht'.*Did you mean 'width'"),
+        ({"grippers": [GripperSpec(2, 1.0, 0.0)]}, "GripperSpec.dim = 2 is outside the action of 2 dims"),
+        ({"rotation": "euler"}, r"ActionContract.rotation must be one of \[.*'euler_xyz'.*got 'euler'"),
+        ({"state": VectorSpec(("a", "b"), normalization="none").to_dict() | {"names": []}}, "VectorSpec.names"),
+        ({"action": {"names": ["x", "y", "z"], "statistics": STATISTICS}}, "statistics have 2 dimensions.*has 3"),
+        ({"action": {"names": ["x", "y"], "units": ["m"]}}, "VectorSpec.units has 1 entries for 2 dimensions"),
+        ({"chunk_sizes": 8}, "ActionContract has no field 'chunk_sizes'.*Did you mean 'chunk_size'"),
+    ],
+)
+def test_errors_name_the_field(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ActionContract.from_dict(CONTRACT.to_dict() | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"q99": [1.0]}, "Statistics.q99 has 1 dimensions, q01 has 2"),
+        ({"max": [3.0, float("nan")]}, "Statistics.max holds a value that is not finite"),
+        ({"min": [-3.0, 9.0]}, r"Statistics.min\[1\] = 9.0 is above max\[1\] = 4.0"),
+        ({"mean": None}, "Statistics.mean must be a sequence"),
+    ],
+)
+def test_statistics_are_checked(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Statistics.from_dict(STATISTICS.to_dict() | changes)
+
+
+def test_missing_fields_and_a_gripper_that_cannot_move():
+    with pytest.raises(ValueError, match=r"ActionContract lacks the field\(s\) \['action', 'cameras'"):
+        ActionContract.from_dict({"embodiment": "arm"})
+    with pytest.raises(ValueError, match=r"open_value and closed_value are both 1\.0"):
+        GripperSpec(0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OneStepContinuousConfig(
+            vlm_config={"model_type": "smolvlm"},
+            head_config=MLPHeadConfig(hidden_size=32, decoder_sizes=(16, 8), pose_loss="mse"),
+            action_dim=5,
+            gripper_dims=(-1,),
+            chunk_size=4,
+            state_dim=3,
+            grounding_dim=2,
+            grounding_loss_weight=0.5,
+        ),
+        PolicyHeadContinuousConfig(
+            vlm_config={"model_type": "qwen2_vl"},
+            head_config={"type": "lstm", "hidden_size": 16, "num_layers": 1, "dropout": 0.1},
+            window_size=6,
+            num_action_tokens=2,
+        ),
+    ],
+    ids=["one_step", "policy_head"],
+)
+def test_config_save_and_load(config, tmp_path):
+    config.save_pretrained(tmp_path)
+    again = type(config).from_pretrained(tmp_path)
+    assert again.to_dict() == config.to_dict()
+    assert again.head_config == config.head_config and type(again.head_config) is type(config.head_config)
+    assert type(again.vlm_config) is type(config.vlm_config)
+    assert again.get_text_config().hidden_size == config.vlm_config.text_config.hidden_size
+
+
+def test_config_takes_its_sizes_from_the_contract():
+    config = PolicyHeadContinuousConfig.from_contract(CONTRACT, {"model_type": "smolvlm"}, num_action_tokens=3)
+    assert (config.action_dim, config.gripper_dims, config.pose_dims) == (2, [1], [0])
+    assert (config.chunk_size, config.window_size, config.state_dim, config.num_action_tokens) == (8, 4, 1, 3)
+    assert isinstance(config.head_config, LSTMHeadConfig)
+
+
+@pytest.mark.parametrize(
+    ("config_class", "values", "message"),
+    [
+        (PolicyHeadContinuousConfig, {"chunk_sizes": 8}, "no field 'chunk_sizes'. Did you mean 'chunk_size'"),
+        (PolicyHeadContinuousConfig, {"head_conf": {}}, "no field 'head_conf'. Did you mean 'head_config'"),
+        (PolicyHeadContinuousConfig, {"chunk_size": "8"}, "(?s)'chunk_size'.*expected int, got str"),
+        (PolicyHeadContinuousConfig, {"chunk_size": 0}, "chunk_size must be at least 1"),
+        (PolicyHeadContinuousConfig, {"state_dim": -1}, "state_dim must not be negative"),
+        (PolicyHeadContinuousConfig, {"gripper_dims": (6, -1)}, "gripper_dims.*distinct"),
+        (PolicyHeadContinuousConfig, {"action_dim": 1, "gripper_dims": (0,)}, "gripper_dims.*at least one pose dim"),
+        (OneStepContinuousConfig, {"window_size": 4}, "window_size must be 1, got 4.*PolicyHeadContinuousConfig"),
+        (OneStepContinuousConfig, {"head_config": {"type": "mpl"}}, "Unknown head 'mpl'.*'lstm', 'mlp'"),
+        (OneStepContinuousConfig, {"head_config": {"type": "mlp", "hiden_size": 8}}, "Did you mean 'hidden_size'"),
+        (OneStepContinuousConfig, {"head_config": {"type": "mlp", "pose_loss": "l1"}}, "MLPHeadConfig.pose_loss must"),
+    ],
+)
+def test_config_errors_name_the_field(config_class, values, message):
+    with pytest.raises((ValueError, TypeError, StrictDataclassError), match=message):
+        config_class(vlm_config={"model_type": "smolvlm"}, **values)
+
+
+@pytest.mark.parametrize("values", [{"action_dim": 4}, {"gripper_dims": (7,)}, {"gripper_dims": (-8,)}])
+def test_gripper_dims_outside_the_action_are_refused(values):
+    with pytest.raises((ValueError, StrictDataclassError), match="gripper_dims"):
+        PolicyHeadContinuousConfig(vlm_config={"model_type": "smolvlm"}, **values)
