@@ -16,6 +16,7 @@ from .rotations import WIDTHS, Convention, from_rotation, to_rotation
 class ActionTransform:
     """Base: leaves actions as they are. `per_chunk`: a whole chunk refers to the state at its first step."""
 
+    uses_state = True
     per_chunk = False
 
     def encode(self, actions: np.ndarray, state: np.ndarray | None) -> np.ndarray:
@@ -40,6 +41,7 @@ class ConvertRotation(ActionTransform):
             if convention not in WIDTHS:
                 raise ValueError(f"unknown rotation convention {convention!r}, there are {list(WIDTHS)}")
         self.source, self.target, self.start = source, target, start
+        self.uses_state = False
 
     def encode(self, actions, state=None):
         return self._convert(actions, self.source, self.target)
@@ -182,13 +184,14 @@ class WorldToTool(ActionTransform):
 
 
 class Chain(ActionTransform):
-    """Several transforms, one after the other; all or none of them per chunk."""
+    """Several transforms, one after the other."""
 
     def __init__(self, *transforms: ActionTransform):
-        if any(transform.per_chunk for transform in transforms[1:]):
-            raise ValueError("a per-chunk transform must come first: what precedes it would change what it refers to")
+        referring = {transform.per_chunk for transform in transforms if transform.uses_state}
+        if len(referring) > 1:
+            raise ValueError("a chain refers to the state per step or per chunk, not both")
         self.transforms = transforms
-        self.per_chunk = any(transform.per_chunk for transform in transforms)
+        self.per_chunk, self.uses_state = True in referring, bool(referring)
 
     def encode(self, actions, state):
         for transform in self.transforms:

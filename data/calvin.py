@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from .errors import DatasetError
 from .frame_cache import FrameCache
+from .known_embodiments import CALVIN, KnownEmbodiment
 from .restricted_pickle import load_array
 from .windows import check_sizes
 
@@ -46,7 +47,8 @@ class CalvinDataset(Dataset):
         cache_bytes: bound of the frames that each process keeps.
     """
 
-    fps = 30.0
+    fps, history_stride, transform = 30.0, 1, None
+    action_units = state_units = None
 
     def __init__(
         self,
@@ -92,6 +94,34 @@ class CalvinDataset(Dataset):
     def state(self) -> np.ndarray:
         """The states of all annotated frames, float32 (frames, 15)."""
         return np.stack([self._row(frame)[1] for frame in self._annotated_frames()])
+
+    @property
+    def num_episodes(self) -> int:
+        return len(self.annotations)
+
+    @property
+    def origin(self) -> str:
+        """The folder's own name and split."""
+        folder = self.folder.resolve()
+        return f"{folder.parent.name}/{folder.name} {self._action_key}"
+
+    @property
+    def known_embodiment(self) -> KnownEmbodiment | None:
+        return CALVIN if self._action_key == "rel_actions" else None
+
+    @property
+    def action_names(self) -> list[str]:
+        return list(ACTION_NAMES)
+
+    @property
+    def state_names(self) -> list[str]:
+        return list(STATE_NAMES)
+
+    @property
+    def camera_shapes(self) -> dict[str, tuple[int, int]]:
+        """{camera: (height, width)} of the first frame."""
+        start, *_ = self.annotations[0]
+        return {camera: self._images(camera, np.array([start]), 0).shape[1:3] for camera in self.cameras}
 
     def stretches(self) -> list[range]:
         """Sample indices of each annotation (see EpisodeBlockSampler)."""

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from .action_transforms import ActionTransform
 from .errors import DatasetError
 from .frame_cache import FrameCache
 from .images_in_parquet import ImagePool
+from .known_embodiments import KnownEmbodiment, known_embodiment
 from .lerobot_metadata import LeRobotMetadata
 from .lerobot_tables import check_tables, read_tables
 from .video import VideoError, VideoPool
@@ -28,7 +32,7 @@ class LeRobotDataset(Dataset):
         grounding float32 (W, grounding_dim) where the dataset has that column (NaN = no label).
 
     The window ends at frame i. Left of the episode's start its first frame is repeated with `frame_mask` and
-    `action_mask` False; behind its end the last action is repeated with `action_mask` False.
+    `action_mask` False (see `left_edge`); behind its end the last action is repeated with `action_mask` False.
 
     Args:
         folder_or_id: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
@@ -39,6 +43,9 @@ class LeRobotDataset(Dataset):
         cache_bytes: bound of the decoded frames that each process keeps. A frame is decoded once while it stays
             there: shuffle with `EpisodeBlockSampler` to make that hold for datasets of any size.
         tolerance_s: how far a video frame may be from its row's timestamp.
+        left_edge: of windows that begin before their episode: "mask" repeats the first frame, masked; "repeat" repeats
+            it as if it were real; "skip" has no such samples, as with CALVIN.
+        transform: another way to write the actions (see `action_transforms`), applied before statistics.
     """
 
     def __init__(
@@ -54,11 +61,15 @@ class LeRobotDataset(Dataset):
         cache_bytes: int = 128 * 2**20,
         split: str | None = None,
         tolerance_s: float = 1e-4,
+        left_edge: Literal["mask", "repeat", "skip"] = "mask",
+        transform: ActionTransform | None = None,
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
+        if left_edge not in ("mask", "repeat", "skip"):
+            raise ValueError(f"left_edge must be 'mask', 'repeat' or 'skip', got {left_edge!r}")
         self.metadata = LeRobotMetadata(folder_or_id, revision)
         self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
-        self.tolerance_s = tolerance_s
+        self.tolerance_s, self.left_edge, self.transform = tolerance_s, left_edge, transform
         self.embodiment = embodiment or self.metadata.robot_type or Path(self.metadata.source.name).name
         self.camera_keys = self._choose_cameras(cameras)
         self.episodes = self._choose_episodes(episodes, split)
@@ -74,6 +85,15 @@ class LeRobotDataset(Dataset):
         unknown = set(np.unique(self.tables.columns["task_index"])) - set(self.metadata.tasks)
         if unknown:
             raise DatasetError(f"task_index {sorted(unknown)} is not in the task table", self.metadata.source)
+
+        if transform is not None and not transform.per_chunk:
+            self.tables.columns[ACTION] = transform.encode(self.tables.columns[ACTION], self.state)
+        before = (window_size - 1) * history_stride if left_edge == "skip" else 0
+        self._skipped = np.array([min(before, episode.length) for episode in self.episodes])
+        counts = [episode.length for episode in self.episodes] - self._skipped
+        self._starts = np.concatenate([[0], np.cumsum(counts)])  # first sample of each episode
+        if not self._starts[-1]:
+            raise DatasetError(f"no episode has the {before + 1} frames of a window", self.metadata.source)
 
         self.cache = FrameCache(cache_bytes)
         self._videos, self._images = VideoPool(), ImagePool()
@@ -94,20 +114,67 @@ class LeRobotDataset(Dataset):
 
     @property
     def action(self) -> np.ndarray:
-        """All actions of the chosen episodes, float32 (frames, action_dim)."""
-        return self.tables.columns[ACTION]
+        """All actions of the chosen episodes as samples hold them, float32 (rows, action_dim).
+
+        One row per frame; with a per-chunk transform one per frame and step of its chunk.
+        """
+        if self.transform is None or not self.transform.per_chunk:
+            return self.tables.columns[ACTION]
+        ends = np.repeat(self.tables.starts[1:], np.diff(self.tables.starts))
+        frames = np.arange(len(ends))
+        rows = [(frames[frames + k < ends], k) for k in range(self.chunk_size)]
+        return np.concatenate([self._encoded(frames + k, frames) for frames, k in rows])
 
     @property
     def state(self) -> np.ndarray | None:
         """All states of the chosen episodes, float32 (frames, state_dim), or None."""
         return self.tables.columns.get(STATE)
 
+    @property
+    def num_episodes(self) -> int:
+        return len(self.episodes)
+
+    @property
+    def origin(self) -> str:
+        """Hub id and revision, or the folder's own name, with the transform: nothing of the machine it lies on."""
+        source = self.metadata.source
+        name = source.root.resolve().name if source.is_local else f"{source.name}@{source.revision}"
+        return name if self.transform is None else f"{name} | {self.transform}"
+
+    @property
+    def known_embodiment(self) -> KnownEmbodiment | None:
+        """What `known_embodiments` says of this dataset."""
+        return known_embodiment(self.metadata.source.name)
+
+    @property
+    def action_names(self) -> list[str]:
+        names = self.metadata.names(ACTION) or _numbered("action", self.metadata.width(ACTION))
+        return names if self.transform is None else self.transform.names(names)
+
+    @property
+    def state_names(self) -> list[str]:
+        return self.metadata.names(STATE) or _numbered("state", self.metadata.width(STATE))
+
+    @property
+    def action_units(self) -> list[str] | None:
+        return self.metadata.units(ACTION) if self.transform is None else None
+
+    @property
+    def state_units(self) -> list[str] | None:
+        return self.metadata.units(STATE)
+
+    @property
+    def camera_shapes(self) -> dict[str, tuple[int, int]]:
+        """{camera: (height, width)} as info.json declares them."""
+        return {camera: self.metadata.image_shape(key) for camera, key in self.camera_keys.items()}
+
     def stretches(self) -> list[range]:
         """Sample indices cut into pieces inside one episode that are decoded in one go (see EpisodeBlockSampler)."""
         pieces = []
-        for start, episode in zip(self.tables.starts.tolist(), self.episodes, strict=False):
-            size, stop = self._stretch_frames(episode.length), start + episode.length
-            pieces += [range(first, min(first + size, stop)) for first in range(start, stop, size)]
+        for start, skipped, episode in zip(self._starts.tolist(), self._skipped.tolist(), self.episodes, strict=False):
+            size = self._stretch_frames(episode.length)
+            edges = [skipped, *range(size * (skipped // size + 1), episode.length, size), episode.length]
+            pieces += [range(start + a - skipped, start + b - skipped) for a, b in pairwise(edges) if b > a]
         return pieces
 
     def _stretch_frames(self, length: int) -> int:
@@ -115,25 +182,25 @@ class LeRobotDataset(Dataset):
         return math.ceil(length / math.ceil(length / self._longest_stretch))
 
     def __len__(self) -> int:
-        return int(self.tables.starts[-1])
+        return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> dict:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of a dataset of {len(self)} frames")
         index = int(index) % len(self)
-        position = int(np.searchsorted(self.tables.starts, index, side="right") - 1)
+        position = int(np.searchsorted(self._starts, index, side="right") - 1)
         episode, start = self.episodes[position], int(self.tables.starts[position])
-        frame = index - start
+        frame = index - int(self._starts[position]) + int(self._skipped[position])
         frames, frame_mask, steps, action_mask = window_rows(
-            frame, episode.length, self.window_size, self.chunk_size, self.history_stride
+            frame, episode.length, self.window_size, self.chunk_size, self.history_stride, self.left_edge == "repeat"
         )
         columns = self.tables.columns
         sample = {
             "images": {camera: self._window(camera, position, frames) for camera in self.camera_keys},
-            "actions": columns[ACTION][start + steps],
+            "actions": self._encoded(start + steps, (start + frames)[:, None]),
             "action_mask": action_mask,
             "frame_mask": frame_mask,
-            "instruction": self.metadata.tasks[int(columns["task_index"][index, 0])],
+            "instruction": self.metadata.tasks[int(columns["task_index"][start + frame, 0])],
             "episode": episode.index,
             "frame": frame,
             "embodiment": self.embodiment,
@@ -143,6 +210,13 @@ class LeRobotDataset(Dataset):
         if GROUNDING in columns:
             sample["grounding"] = columns[GROUNDING][start + frames]
         return sample
+
+    def _encoded(self, steps: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Actions of table rows `steps`, with respect to the states of rows `frames` where a transform asks for it."""
+        actions = self.tables.columns[ACTION][steps]
+        if self.transform is None or not self.transform.per_chunk:
+            return actions
+        return self.transform.encode(actions, None if self.state is None else self.state[frames])
 
     def _window(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
         """Images uint8 (window, height, width, 3) of rows `frames` of an episode, decoding what is not cached."""
@@ -218,3 +292,7 @@ class LeRobotDataset(Dataset):
         if not chosen:
             raise DatasetError("no episodes", self.metadata.source, file="meta/episodes")
         return [known[index] for index in chosen]
+
+
+def _numbered(name: str, width: int) -> list[str]:
+    return [f"{name}_{number}" for number in range(width)]

@@ -1,4 +1,4 @@
-"""The `meta/` folder of a LeRobotDataset (v3.0 and v2.1) as one object."""
+"""The `meta/` folder of a LeRobotDataset as one object (v3.0 and v2.1; v2.0 differs in statistics only)."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from .errors import DatasetError
 from .source import DatasetSource
 
-SUPPORTED_VERSIONS = ("v2.1", "v3.0")
+SUPPORTED_VERSIONS = ("v2.0", "v2.1", "v3.0")
 WRITING_MARKER = "meta/writing.json"
 
 
@@ -35,7 +35,7 @@ class Episode:
 class LeRobotMetadata:
     """fps, features, tasks, splits, robot type and episodes of a LeRobotDataset.
 
-    Attributes: version ("v2.1" or "v3.0"), fps (float, Hz), features {key: {"dtype", "shape", "names"}},
+    Attributes: version ("v2.0", "v2.1" or "v3.0"), fps (float, Hz), features {key: {"dtype", "shape", "names"}},
     robot_type (str or None), splits {name: (first episode, last episode + 1)}, tasks {task_index: text},
     episodes {episode_index: Episode}, info (the whole info.json).
     """
@@ -87,7 +87,9 @@ class LeRobotMetadata:
         if isinstance(names, dict):  # {"motors": [...]} or {"x": 0, "y": 1}
             first = next(iter(names.values()), None)
             names = first if isinstance(first, list) else list(names)
-        return None if names is None else [str(name) for name in names]
+        if names is None or len(names) != self.width(key):  # some datasets name the vector instead
+            return None
+        return [str(name) for name in names]
 
     def units(self, key: str) -> list[str] | None:
         """The units of a vector feature's dimensions where the dataset declares them (`"units"` in info.json)."""
@@ -102,9 +104,8 @@ class LeRobotMetadata:
 
     def image_shape(self, key: str) -> tuple[int, int]:
         """(height, width) that info.json declares for an image feature."""
-        shape, names = list(self.features[key]["shape"]), self.features[key].get("names") or []
-        channel_first = str(names[0]).startswith("channel") if len(names) == 3 else shape[0] == 3
-        return tuple(shape[1:3]) if channel_first else tuple(shape[:2])
+        shape = tuple(self.features[key]["shape"])  # some datasets put the channels first
+        return shape[:2] if shape[-1] in (1, 3) else shape[1:3]
 
     def _file(self, template: str, **where: object) -> str:
         return self.info[template].format(**where)

@@ -3,15 +3,17 @@
 import numpy as np
 
 
-def window_rows(frame: int, length: int, window_size: int, chunk_size: int, history_stride: int = 1):
+def window_rows(
+    frame: int, length: int, window_size: int, chunk_size: int, history_stride: int = 1, repeat: bool = False
+):
     """Rows of the window that ends at `frame` of an episode of `length` frames.
 
     Returns (frames, frame_mask, steps, action_mask): frames (window,) and steps (window, chunk) are rows inside the
     episode, clamped to its edges; the boolean masks are False where a row was clamped. Labels of a padded frame are
-    masked, too: `action_mask[w]` is all False where `frame_mask[w]` is.
+    masked, too: `action_mask[w]` is all False where `frame_mask[w]` is. `repeat` counts repeated first frames as real.
     """
     wanted = frame - history_stride * np.arange(window_size - 1, -1, -1)
-    frame_mask = wanted >= 0
+    frame_mask = (wanted >= 0) | repeat
     frames = np.maximum(wanted, 0)
     steps = frames[:, None] + np.arange(chunk_size)
     action_mask = (steps < length) & frame_mask[:, None]

@@ -40,10 +40,21 @@ class RecurrentHistory(nn.Module):
         """Runs `window_size` networks side by side, each started one frame later than the one before, on the new frame
         alone. The oldest has then seen exactly the window, so nothing is ever run twice."""
         batch, slots = len(features), self.window_size
-        state = tuple(cache[name].flatten(0, 1).transpose(0, 1).contiguous() for name in self.state_names)
-        inputs = features.repeat_interleave(slots, dim=0)[:, None]
-        output, state = self.rnn(inputs, state if len(state) > 1 else state[0])
-        for name, value in zip(self.state_names, state if isinstance(state, tuple) else (state,), strict=True):
-            slot_states = value.transpose(0, 1).unflatten(0, (batch, slots))
+        states = [cache[name].flatten(0, 1) for name in self.state_names]
+        newest: list[list[torch.Tensor]] = [[] for _ in states]
+        output = features.repeat_interleave(slots, dim=0)
+        for layer in range(self.rnn.num_layers):
+            output, *rest = self._cell(layer, output, [state[:, layer] for state in states])
+            for kept, value in zip(newest, (output, *rest), strict=True):
+                kept.append(value)
+        for name, kept in zip(self.state_names, newest, strict=True):
+            slot_states = torch.stack(kept, dim=1).unflatten(0, (batch, slots))
             cache[name] = push(slot_states, torch.zeros_like(slot_states[:, 0]))
-        return output.unflatten(0, (batch, slots))[:, 0, 0]
+        return output.unflatten(0, (batch, slots))[:, 0]
+
+    def _cell(self, layer: int, inputs: torch.Tensor, states: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """One step of one layer; twice as fast on a CPU as a sequence of length one."""
+        weights = [getattr(self.rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        if isinstance(self.rnn, nn.LSTM):
+            return torch.lstm_cell(inputs, states, *weights)
+        return (torch.gru_cell(inputs, states[0], *weights),)
