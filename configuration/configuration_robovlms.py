@@ -65,9 +65,8 @@ class RoboVLMConfig(PreTrainedConfig):
             self.head_config = self.default_head()
         elif isinstance(self.head_config, dict):
             self.head_config = head_config_from_dict(self.head_config)
-        if self.gripper_dims is None:
-            self.gripper_dims = [self.action_dim - 1]
-        self.gripper_dims = sorted(self.gripper_dims)
+        dims = (-1,) if self.gripper_dims is None else self.gripper_dims
+        self.gripper_dims = sorted(dim + self.action_dim if dim < 0 else dim for dim in dims)
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):

@@ -1,10 +1,11 @@
 """Datasets of demonstrations: read where they lie, as windows of observations with their action chunks."""
 
-from .action_transforms import AbsoluteToDelta, ActionTransform, Chain, ConvertRotation, WorldToTool
-from .augmentation import Augmented, RandomCrop, RandomShift, evaluation_transforms, open_x_augmentation
+from importlib import import_module
+
 from .calvin import CalvinDataset
 from .collator import VLACollator
 from .contract import action_contract
+from .dataset_card import dataset_card
 from .errors import DatasetError
 from .known_embodiments import KNOWN_EMBODIMENTS, KnownEmbodiment, known_embodiment
 from .lerobot import LeRobotDataset
@@ -14,6 +15,21 @@ from .mixture import Mixture
 from .sampler import EpisodeBlockSampler
 from .shared_batches import ReusedBuffers
 from .statistics import StreamingStatistics, compute_statistics, statistics, statistics_by_embodiment
+
+# Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
+_LATER = {
+    "action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
+    "augmentation": ("Augmented", "RandomCrop", "RandomShift", "evaluation_transforms", "open_x_augmentation"),
+    "inspection": ("Inspection", "inspect_dataset"),
+}
+
+
+def __getattr__(name: str):
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "KNOWN_EMBODIMENTS",
@@ -25,6 +41,7 @@ __all__ = [
     "ConvertRotation",
     "DatasetError",
     "EpisodeBlockSampler",
+    "Inspection",
     "KnownEmbodiment",
     "LeRobotDataset",
     "LeRobotMetadata",
@@ -38,7 +55,9 @@ __all__ = [
     "WorldToTool",
     "action_contract",
     "compute_statistics",
+    "dataset_card",
     "evaluation_transforms",
+    "inspect_dataset",
     "known_embodiment",
     "open_x_augmentation",
     "statistics",

@@ -45,9 +45,9 @@ class FrameCache:
     def put(self, key: Hashable, frame: np.ndarray) -> None:
         """Keeps a copy of the frame; one larger than the whole cache is not kept."""
         if key not in self._frames and frame.nbytes <= self.max_bytes:
-            slot = self._slot(frame.nbytes)
-            np.copyto(slot.reshape(frame.shape), frame)
-            self._frames[key] = slot.reshape(frame.shape)
+            kept = self._slot(frame.nbytes).view(frame.dtype).reshape(frame.shape)
+            np.copyto(kept, frame)
+            self._frames[key] = kept
 
     def clear(self) -> None:
         self._frames.clear()
@@ -61,7 +61,7 @@ class FrameCache:
             for key, frame in self._frames.items():
                 if frame.nbytes == size:
                     del self._frames[key]
-                    return frame.reshape(-1)
+                    return frame.reshape(-1).view(np.uint8)
             self.clear()  # all slots are of other sizes (other cameras)
         self._used += size
         return self._block[self._used - size : self._used]

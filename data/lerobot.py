@@ -4,20 +4,23 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from .action_transforms import ActionTransform
 from .errors import DatasetError
 from .frame_cache import FrameCache
 from .images_in_parquet import ImagePool
 from .known_embodiments import KnownEmbodiment, known_embodiment
 from .lerobot_metadata import LeRobotMetadata
 from .lerobot_tables import check_tables, read_tables
+from .source import DatasetSource
 from .video import VideoError, VideoPool
 from .windows import check_sizes, window_rows
+
+if TYPE_CHECKING:
+    from .action_transforms import ActionTransform
 
 ACTION, STATE, GROUNDING = "action", "observation.state", "grounding"
 
@@ -50,7 +53,7 @@ class LeRobotDataset(Dataset):
 
     def __init__(
         self,
-        folder_or_id: str | Path,
+        folder_or_id: str | Path | DatasetSource,
         window_size: int = 8,
         chunk_size: int = 10,
         cameras: Sequence[str] | None = None,
@@ -62,7 +65,7 @@ class LeRobotDataset(Dataset):
         split: str | None = None,
         tolerance_s: float = 1e-4,
         left_edge: Literal["mask", "repeat", "skip"] = "mask",
-        transform: ActionTransform | None = None,
+        transform: "ActionTransform | None" = None,
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
         if left_edge not in ("mask", "repeat", "skip"):
@@ -196,7 +199,7 @@ class LeRobotDataset(Dataset):
         )
         columns = self.tables.columns
         sample = {
-            "images": {camera: self._window(camera, position, frames) for camera in self.camera_keys},
+            "images": {camera: self.images(camera, position, frames) for camera in self.camera_keys},
             "actions": self._encoded(start + steps, (start + frames)[:, None]),
             "action_mask": action_mask,
             "frame_mask": frame_mask,
@@ -218,8 +221,8 @@ class LeRobotDataset(Dataset):
             return actions
         return self.transform.encode(actions, None if self.state is None else self.state[frames])
 
-    def _window(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
-        """Images uint8 (window, height, width, 3) of rows `frames` of an episode, decoding what is not cached."""
+    def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
+        """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode."""
         images: list[np.ndarray | None] = [self.cache.get((camera, position, frame)) for frame in frames.tolist()]
         missing = sorted({frame for frame, image in zip(frames.tolist(), images, strict=True) if image is None})
         if not missing:

@@ -41,7 +41,8 @@ class LeRobotMetadata:
     """
 
     def __init__(self, folder_or_id: str | Path | DatasetSource, revision: str | None = None):
-        source = folder_or_id if isinstance(folder_or_id, DatasetSource) else DatasetSource(folder_or_id, revision)
+        is_source = isinstance(folder_or_id, DatasetSource)
+        source = folder_or_id if is_source else DatasetSource(folder_or_id, revision)
         self.source = source
         if (source.root / WRITING_MARKER).exists():
             raise DatasetError(

@@ -16,7 +16,8 @@ def vector_stats(values: np.ndarray) -> dict[str, list]:
     columns = [column if len(column) else np.zeros(1) for column in columns]
     stats = {name: [float(getattr(column, name)()) for column in columns] for name in ("min", "max", "mean", "std")}
     stats["count"] = [len(values)]
-    return stats | {name: [float(np.quantile(column, q)) for column in columns] for name, q in QUANTILES.items()}
+    quantiles = np.array([np.quantile(column, list(QUANTILES.values())) for column in columns])
+    return stats | dict(zip(QUANTILES, quantiles.T.tolist(), strict=True))
 
 
 def image_stats(images: np.ndarray) -> dict[str, list]:

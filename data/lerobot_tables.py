@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -45,19 +46,17 @@ def read_tables(metadata: LeRobotMetadata, episodes: Sequence[Episode], keys: Se
         except (pa.ArrowInvalid, OSError) as error:
             raise DatasetError(f"not a readable parquet file: {error}", source, first, file) from error
         columns = {key: _to_numpy(table.column(key), metadata, key, first, file) for key in wanted}
-        episode_column = columns["episode_index"][:, 0]
+        runs = _runs(columns["episode_index"][:, 0])
         for position in positions:
             episode = episodes[position]
-            rows = np.flatnonzero(episode_column == episode.index)
-            if len(rows) != episode.length or rows[-1] - rows[0] + 1 != episode.length:
-                raise DatasetError(
-                    f"the episode table says {episode.length} frames, the file has {len(rows)}",
-                    source,
-                    episode.index,
-                    file,
-                )
-            file_rows[position] = int(rows[0])
-            parts[position] = {key: values[rows[0] : rows[-1] + 1] for key, values in columns.items()}
+            found = runs.get(episode.index, [])
+            if [stop - start for start, stop in found] != [episode.length]:
+                rows = " + ".join(str(stop - start) for start, stop in found) or "none"
+                problem = f"the episode table says {episode.length} frames, the file has {rows}"
+                raise DatasetError(problem, source, episode.index, file)
+            start, stop = found[0]
+            file_rows[position] = start
+            parts[position] = {key: values[start:stop] for key, values in columns.items()}
     starts = np.concatenate([[0], np.cumsum([episode.length for episode in episodes])])
     columns = {key: np.concatenate([part[key] for part in parts]) for key in wanted}
     return LeRobotTables(columns, starts, file_rows)
@@ -92,6 +91,16 @@ def check_tables(
     return problems
 
 
+def _runs(values: np.ndarray) -> dict[int, list[tuple[int, int]]]:
+    """Where each value stands: {value: [(first row, last row + 1), ...]}."""
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    runs: dict[int, list[tuple[int, int]]] = {}
+    for start, stop in pairwise(edges):
+        if stop > start:
+            runs.setdefault(int(values[start]), []).append((start, stop))
+    return runs
+
+
 def _to_numpy(column: pa.ChunkedArray, metadata: LeRobotMetadata, key: str, episode: int, file: str) -> np.ndarray:
     """A column as (rows, width): float32 for real numbers, integers and booleans as they are."""
     array = column.combine_chunks()
@@ -100,7 +109,13 @@ def _to_numpy(column: pa.ChunkedArray, metadata: LeRobotMetadata, key: str, epis
     rows = len(array)
     while pa.types.is_nested(array.type):
         array = array.flatten()
-    values = array.to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    if array.null_count and pa.types.is_floating(array.type):
+        array = array.fill_null(float("nan"))
+    if array.null_count:
+        raise DatasetError(f"column {key!r} has {array.null_count} empty values", metadata.source, episode, file)
+    values = np.from_dlpack(array)  # to_numpy would import pandas
     width = metadata.width(key) if key in metadata.features else 1
     if len(values) != rows * width:
         found = len(values) / rows if rows else 0

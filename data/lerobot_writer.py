@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .dataset_card import dataset_card
 from .lerobot_episodes_file import episodes_table, tasks_table
 from .lerobot_features import arrow_schema, image_column, image_feature, numeric_feature
 from .lerobot_metadata import WRITING_MARKER, LeRobotMetadata
@@ -38,6 +39,7 @@ class LeRobotWriter:
         units: units of their dimensions, stored beside the names (an addition that LeRobot ignores).
         codec: "h264", "hevc" or "av1" (LeRobot's default); see `video_writer`.
         use_videos: False stores PNG images in the parquet files, losslessly.
+        description: a sentence for the dataset card (README.md) that `close()` writes.
         data_mb, video_mb: file size in MiB after which a new file of each kind is begun.
     """
 
@@ -53,10 +55,11 @@ class LeRobotWriter:
         data_mb: float = 100,
         video_mb: float = 200,
         resume: bool = False,
+        description: str = "Recorded with robovlms.",
     ):
         self.folder = Path(folder)
         self.fps, self.robot_type, self.codec, self.use_videos = fps, robot_type, codec, use_videos
-        self.data_mb, self.video_mb = data_mb, video_mb
+        self.data_mb, self.video_mb, self.description = data_mb, video_mb, description
         self._names, self._units = dict(names or {}), dict(units or {})
         self.features: dict[str, dict] = {}
         self.tasks: dict[str, int] = {}
@@ -158,6 +161,7 @@ class LeRobotWriter:
             raise ValueError(f"no episode was added to {self.folder}: a LeRobotDataset cannot be empty")
         self.flush()
         (self.folder / WRITING_MARKER).unlink(missing_ok=True)
+        _write_text(self.folder / "README.md", dataset_card(self.folder, self.description))
 
     def _checked(self, episode: Mapping) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Images and numeric columns by feature key, checked against the features (set by the first episode)."""

@@ -19,7 +19,7 @@ _EULER = {"euler_xyz": "xyz", "euler_xyz_intrinsic": "XYZ"}
 
 def to_rotation(values: np.ndarray, convention: Convention) -> Rotation:
     """Values (rows, width) as rotations. Raises ValueError for an unknown convention or another width."""
-    values = np.asarray(values, np.float64)
+    values = np.array(values, np.float64)  # a copy: scipy wants to own it
     if convention not in WIDTHS:
         raise ValueError(f"unknown rotation convention {convention!r}, there are {list(WIDTHS)}")
     if values.ndim != 2 or values.shape[1] != WIDTHS[convention]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from .errors import DatasetError
 
@@ -26,7 +26,7 @@ class DatasetSource:
             return
         try:
             self.root = Path(self._download(["meta/*"]))
-        except (HFValidationError, RepositoryNotFoundError) as error:
+        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
             raise DatasetError(f"neither a local folder nor a Hub dataset: {error}", self.name) from error
         if self.root.parent.name == "snapshots":  # later files come from the same commit
             self.revision = self.root.name

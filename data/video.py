@@ -74,6 +74,19 @@ class VideoFile:
                 return
 
 
+def frame_times(path: Path) -> np.ndarray:
+    """Presentation times (s) of all frames of a video, ascending, without decoding them."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            times = [
+                float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.pts is not None
+            ]
+    except (av.error.FFmpegError, IndexError) as error:
+        raise VideoError(f"not a readable video: {error}") from error
+    return np.sort(times)
+
+
 class VideoPool:
     """Open video files by path, at most `max_open`, never shared with another process.
 

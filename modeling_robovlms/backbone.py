@@ -244,6 +244,9 @@ class HeadModelBackbone(Backbone):
 class Kosmos2Backbone(HeadModelBackbone):
     """Images enter through the head model, and only without a past: with one, they are written where they belong."""
 
+    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
+        raise ValueError("KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible.")
+
     def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
         pixels = self.accepted(inputs)["pixel_values"]
         return {"image_embeds": per_row(self.encode_images(pixels), rows)}

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from .backbone import Backbone, is_image_input, per_row
+from .backbone import Backbone, per_row
+from .packing import rows_of
 from .streaming import VLACache, push
 
 KEYS, VALUES, MASK, POSITION = "past.keys.", "past.values.", "past.mask", "past.position"
@@ -72,14 +73,3 @@ class BandedAttention:
         past[POSITION] = (position_ids * own_mask).reshape(-1, rows, length).amax(dim=(0, 2)) + 1
         return states
 
-
-def rows_of(inputs: dict[str, Any], chosen: torch.Tensor, rows: int) -> dict[str, Any]:
-    """Some rows of the processor's output."""
-    return {
-        name: value
-        if not torch.is_tensor(value)
-        else per_row(value, rows)[chosen].flatten(0, 1)
-        if is_image_input(name, value, inputs["input_ids"])
-        else value[chosen]
-        for name, value in inputs.items()
-    }

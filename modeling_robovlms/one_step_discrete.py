@@ -10,6 +10,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
 from .modeling_robovlms import RoboVLMPreTrainedModel
 from .outputs import VLAOutput
+from .packing import rows_of_equal_length
 
 
 class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
@@ -129,19 +130,27 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         if self.config.is_parallel:
             logits = self._parallel_logits(inputs, marks)[marks][:, self.action_token_ids]
             return self.action_token_ids[logits.argmax(dim=-1)].view(len(input_ids), -1)
-        stop = [] if self.config.is_uniform else [self.config.stop_token_id]
-        allowed = torch.cat([self.action_token_ids, self.action_token_ids.new_tensor(stop)])
-        generated = self.backbone.generate(
+        tokens = input_ids.new_full((len(input_ids), self.config.num_action_tokens), -1)
+        for rows, group in rows_of_equal_length(inputs):
+            written = self._generate(group)
+            tokens[rows, : written.shape[1]] = written
+        return tokens
+
+    def _generate(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Greedy tokens for rows without padding, -1 where they are no action tokens."""
+        count, uniform = self.config.num_action_tokens, self.config.is_uniform
+        stop = None if uniform else self.config.stop_token_id
+        allowed = self.config.action_token_ids + ([] if stop is None else [stop])
+        written = self.backbone.generate(
             **inputs,
-            max_new_tokens=self.config.num_action_tokens,
-            min_new_tokens=self.config.num_action_tokens if self.config.is_uniform else 1,
+            max_new_tokens=count,
+            min_new_tokens=count if uniform else 1,
             do_sample=False,
             num_beams=1,
-            eos_token_id=stop or None,
-            logits_processor=LogitsProcessorList([OnlyTokens(allowed)]),
-        )
-        tokens = generated[:, -self.config.num_action_tokens :] if self.config.is_uniform else generated[:, input_ids.shape[1] :]
-        return torch.where(torch.isin(tokens, self.action_token_ids), tokens, -1)
+            eos_token_id=stop,
+            logits_processor=LogitsProcessorList([OnlyTokens(torch.tensor(allowed, device=self.device))]),
+        )[:, inputs["input_ids"].shape[1] :]
+        return torch.where(torch.isin(written, self.action_token_ids), written, -1)
 
     @torch.inference_mode()
     def predict_action(self, cache: Any = None, generator: Any = None, **inputs: Any) -> torch.Tensor:

@@ -1,10 +1,11 @@
 """Frames of a sample, one row each, joined into one sequence per sample."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from .backbone import is_image_input
+from .backbone import is_image_input, per_row
 
 
 def pack_tokens(inputs: dict[str, Any], marks: torch.Tensor, frame_mask: torch.Tensor) -> tuple[dict, torch.Tensor]:
@@ -34,3 +35,34 @@ def pack_tokens(inputs: dict[str, Any], marks: torch.Tensor, frame_mask: torch.T
     }
     packed["attention_mask"] = joined(attention.long())
     return packed, joined(marks)
+
+
+def rows_of(inputs: dict[str, Any], chosen: torch.Tensor, rows: int) -> dict[str, Any]:
+    """Some rows of the processor's output for `rows` rows."""
+    return {
+        name: value
+        if not torch.is_tensor(value)
+        else per_row(value, rows)[chosen].flatten(0, 1)
+        if is_image_input(name, value, inputs["input_ids"])
+        else value[chosen]
+        for name, value in inputs.items()
+    }
+
+
+def rows_of_equal_length(inputs: dict[str, Any]) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
+    """The rows in groups of the same number of real tokens, without padding, with their indices."""
+    rows = len(inputs["input_ids"])
+    lengths = inputs["attention_mask"].sum(dim=1)
+    for length in lengths.unique().tolist():
+        chosen = (lengths == length).nonzero()[:, 0]
+        group = rows_of(inputs, chosen, rows)
+        real = group["attention_mask"].bool()
+        yield (
+            chosen,
+            {
+                name: value
+                if not torch.is_tensor(value) or is_image_input(name, value, group["input_ids"])
+                else value[real].unflatten(0, (len(chosen), length))
+                for name, value in group.items()
+            },
+        )

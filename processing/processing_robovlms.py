@@ -13,7 +13,9 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from ..configuration.action_contract import ActionContract
 from .backbone_inputs import backbone_inputs
+from .appended_tokens import append_tokens
 from .normalization import ActionNormalizer, VectorNormalizer
+from .uniform_action_tokenizer import UniformActionTokenizer, new_token_ids, reused_token_ids
 
 ACTION_TOKEN = "<robovlms_action>"
 Images = Mapping[str, np.ndarray]
@@ -29,6 +31,11 @@ class RoboVLMProcessor(ProcessorMixin):
         prompt_template: one frame, with `{images}`, `{instruction}` and `{action}`.
         action_attention: "causal" or "prefix": in prefix language models (PaliGemma) whether the prompt is read
             causally, or in both directions with the action tokens after it. Elsewhere everything is causal.
+        action_bins: for the discrete structure, how many uniform bins a dimension has: actions are written as tokens.
+            Their ids are chosen when the processor is made, and saved.
+        action_token_ids: those ids, from -1 to +1; chosen by `action_token_placement` if None.
+        action_token_placement: "reuse" the vocabulary's last ordinary tokens, or add "new" ones.
+        decoding: "autoregressive" or "parallel", of the discrete structure.
     """
 
     def __init__(
@@ -38,6 +45,10 @@ class RoboVLMProcessor(ProcessorMixin):
         num_action_tokens: int = 1,
         prompt_template: str = "{images}{instruction}{action}",
         action_attention: Literal["causal", "prefix"] = "prefix",
+        action_bins: int | None = None,
+        action_token_ids: Sequence[int] | None = None,
+        action_token_placement: Literal["reuse", "new"] = "reuse",
+        decoding: Literal["autoregressive", "parallel"] = "autoregressive",
     ):
         if isinstance(contracts, ActionContract):
             contracts = {contracts.embodiment: contracts}
@@ -61,6 +72,19 @@ class RoboVLMProcessor(ProcessorMixin):
         self.tokenizer.add_tokens([ACTION_TOKEN], special_tokens=True)
         self.action_token_id = self.tokenizer.convert_tokens_to_ids(ACTION_TOKEN)
         self.text_token_id = self._ordinary_text_id()
+        self.decoding = decoding
+        self.action_tokenizer: UniformActionTokenizer | None = None
+        if action_token_ids is not None:
+            self.action_tokenizer = UniformActionTokenizer(action_token_ids)
+        elif action_bins is not None:
+            choose = new_token_ids if action_token_placement == "new" else reused_token_ids
+            self.action_tokenizer = UniformActionTokenizer(choose(self.tokenizer, action_bins))
+        if self.action_tokenizer is not None:
+            sizes = {(contract.chunk_size, contract.action_dim) for contract in self.contracts.values()}
+            if len(sizes) > 1:
+                raise ValueError(f"Discrete actions need one chunk size and action width for all contracts, got {sizes}.")
+            chunk_size, action_dim = sizes.pop()
+            self.num_action_tokens = chunk_size * action_dim
 
     @classmethod
     def from_backbone(
@@ -154,8 +178,8 @@ class RoboVLMProcessor(ProcessorMixin):
         if actions is not None:
             self._add_actions(inputs, actions, action_mask, contracts, (batch, window))
         if grounding is not None:
-            grounding = torch.as_tensor(np.asarray(grounding), dtype=torch.float32)
-            inputs["grounding"] = grounding.reshape(batch, window, grounding.shape[-1])
+            grounding = np.asarray(grounding, dtype=np.float32)
+            inputs["grounding"] = torch.from_numpy(_shaped(grounding, (batch, window, grounding.shape[-1]), "grounding"))
         return inputs
 
     def _contracts_per_sample(self, embodiment: str | Sequence[str] | None, batch: int) -> list[ActionContract]:
@@ -190,8 +214,14 @@ class RoboVLMProcessor(ProcessorMixin):
         """The text of one frame, with the backbone's image placeholders and the action tokens."""
         placeholder = self._inputs.image_prompt + self._inputs.image_separator
         return self.prompt_template.format(
-            images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self.num_action_tokens
+            images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self._placeholders
         )
+
+    @property
+    def _placeholders(self) -> int:
+        """Action token placeholders in a prompt; autoregressive tokens are appended instead."""
+        appended = self.action_tokenizer is not None and self.decoding == "autoregressive"
+        return 0 if appended else self.num_action_tokens
 
     def _encode_prompts(
         self, instructions: list[str], frames: list[list[list[np.ndarray]]], real: torch.Tensor
@@ -204,7 +234,8 @@ class RoboVLMProcessor(ProcessorMixin):
         inputs = self._inputs(texts, images)
         mask = inputs["input_ids"] == self.action_token_id
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
-        inputs["action_token_mask"] = mask
+        if self._placeholders:
+            inputs["action_token_mask"] = mask
         self._inputs.mark_actions(inputs, mask, causal=self.action_attention == "causal")
         return inputs
 
@@ -217,7 +248,7 @@ class RoboVLMProcessor(ProcessorMixin):
         if state is None:
             raise ValueError(f"state is missing: embodiment(s) {sorted(wanted)} use it.")
         values = np.asarray(state, dtype=np.float64)
-        values = values.reshape(*shape, values.shape[-1])
+        values = _shaped(values, (*shape, contracts[0].state_dim), "state")
         rows = [self._states[contract.embodiment].encode(row) for contract, row in zip(contracts, values, strict=True)]
         inputs["state"] = torch.from_numpy(np.stack(rows))
 
@@ -241,7 +272,22 @@ class RoboVLMProcessor(ProcessorMixin):
         encoded = [self.encode_actions(row, contract.embodiment) for row, contract in zip(values, contracts, strict=True)]
         inputs["actions"] = torch.from_numpy(np.stack(encoded))
         valid = _mask(action_mask, wanted, "action_mask") & inputs["frame_mask"][..., None]
-        inputs["labels"] = torch.where(valid, 0, -100)
+        if self.action_tokenizer is None:
+            inputs["labels"] = torch.where(valid, 0, -100)
+        else:
+            self._add_action_tokens(inputs, valid)
+
+    def _add_action_tokens(self, inputs: BatchFeature, valid: torch.Tensor) -> None:
+        """Labels of the discrete structure; autoregressive action tokens are also appended to the prompts."""
+        rows = len(inputs["input_ids"])
+        ids = torch.from_numpy(self.action_tokenizer.encode(inputs["actions"].numpy())).reshape(rows, -1)
+        counts = valid[..., None].expand(inputs["actions"].shape).reshape(rows, -1)
+        targets = torch.where(counts, ids, -100)
+        if self.decoding == "parallel":
+            labels = torch.full_like(inputs["input_ids"], -100)
+            inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], targets)
+        else:
+            append_tokens(inputs, ids, targets, self.tokenizer.pad_token_id)
 
     def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
         """Raw `(..., action_dim)` to normalised float32."""
@@ -252,6 +298,20 @@ class RoboVLMProcessor(ProcessorMixin):
         if torch.is_tensor(actions):
             actions = actions.detach().float().cpu().numpy()
         return self._actions[self.contract(embodiment).embodiment].decode(actions)
+
+    def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None) -> np.ndarray:
+        """Token ids `(..., chunk * action_dim)` of the discrete structure to actions `(..., chunk, action_dim)` in the
+        robot's units.
+
+        Raises:
+            ValueError: for a token that is no action token, or if this processor writes no tokens.
+        """
+        if self.action_tokenizer is None:
+            raise ValueError("This processor has no action tokenizer: make it with action_bins for discrete actions.")
+        contract = self.contract(embodiment)
+        values = self.action_tokenizer.decode(np.asarray(token_ids))
+        values = values.reshape(*values.shape[:-1], contract.chunk_size, contract.action_dim)
+        return self.decode_actions(values, contract.embodiment)
 
     def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
         return self.tokenizer.batch_decode(*args, **kwargs)
@@ -266,6 +326,8 @@ class RoboVLMProcessor(ProcessorMixin):
             "num_action_tokens": self.num_action_tokens,
             "prompt_template": self.prompt_template,
             "action_attention": self.action_attention,
+            "action_token_ids": None if self.action_tokenizer is None else list(self.action_tokenizer.token_ids),
+            "decoding": self.decoding,
         }
 
     def __repr__(self) -> str:
@@ -303,7 +365,11 @@ class RoboVLMProcessor(ProcessorMixin):
 def _mask(mask: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
     if mask is None:
         return torch.ones(shape, dtype=torch.bool)
-    mask = torch.as_tensor(np.asarray(mask), dtype=torch.bool)
-    if mask.numel() != int(np.prod(shape)):
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(mask.shape)}.")
-    return mask.reshape(shape)
+    return torch.from_numpy(_shaped(np.asarray(mask, dtype=bool), shape, name))
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """`values` in `shape`; leading axes of size 1 may be missing."""
+    if tuple(values.shape) != shape[len(shape) - values.ndim :] or any(n != 1 for n in shape[: len(shape) - values.ndim]):
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(values.shape)}.")
+    return values.reshape(shape)

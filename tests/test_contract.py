@@ -207,7 +207,7 @@ def test_config_errors_name_the_field(config_class, values, message):
         config_class(vlm_config={"model_type": "smolvlm"}, **values)
 
 
-@pytest.mark.parametrize("values", [{"action_dim": 4}, {"gripper_dims": (7,)}, {"gripper_dims": (-8,)}])
+@pytest.mark.parametrize("values", [{"gripper_dims": (7,)}, {"gripper_dims": (-8,)}, {"gripper_dims": (6, -1)}])
 def test_gripper_dims_outside_the_action_are_refused(values):
     with pytest.raises((ValueError, StrictDataclassError), match="gripper_dims"):
         PolicyHeadContinuousConfig(vlm_config={"model_type": "smolvlm"}, **values)

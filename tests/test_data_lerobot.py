@@ -342,6 +342,18 @@ def test_truncated_and_shifted_videos_are_named(tmp_path):
         LeRobotDataset(tmp_path / "set")[0]
 
 
+def test_damage_inside_a_video_is_not_shown_as_an_image(tmp_path):
+    write(tmp_path / "set", lengths=(40,))
+    video = tmp_path / "set" / VIDEO_FILE
+    data = bytearray(video.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100] = bytes(range(100))
+    video.write_bytes(data)
+    dataset = LeRobotDataset(tmp_path / "set", cameras=["static"])
+    with pytest.raises(DatasetError, match=r"camera 'static': .*episode 0.*file-000\.mp4"):
+        for index in range(40):
+            dataset[index]
+
+
 def test_choices_that_do_not_exist(tmp_path):
     write(tmp_path / "set")
     with pytest.raises(DatasetError, match=r"unknown cameras \['top'\].*\['static', 'gripper'\]"):

@@ -115,6 +115,7 @@ class DenoisingDecoder(nn.Module):
             tensor.repeat_interleave(draws, dim=0).flatten(0, 1)
             for tensor in (context, targets.actions, targets.valid)
         )
+        actions = actions * valid[..., None]  # steps of a chunk see each other: those that do not count must be alike
         actions[..., config.gripper_dims] = (actions[..., config.gripper_dims] > 0).to(actions.dtype) * 2 - 1
         noisy, levels, wanted = self.add_noise(actions, noise, times)
         error = (self.denoiser(noisy, levels, context) - wanted).square() * valid[..., None]

@@ -1,0 +1,199 @@
+"""What is in a LeRobotDataset and what is wrong with it: everything is looked at, nothing raises."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import DatasetError
+from .lerobot import ACTION, STATE, LeRobotDataset
+from .lerobot_metadata import Episode, LeRobotMetadata
+from .lerobot_tables import LeRobotTables, check_tables, read_tables
+from .statistics import compute_statistics
+from .video import VideoError, frame_times
+
+FAR = 5.0  # a value further outside q01 ... q99 than this many times their distance is called out of range
+TOLERANCE = 1e-4  # seconds
+
+
+@dataclass
+class Inspection:
+    """Findings about one dataset. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
+
+    name: str
+    summary: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    statistics: dict[str, dict] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    tasks: Counter = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
+    filmstrips: list[tuple[int, str, str, np.ndarray]] = field(default_factory=list)
+
+
+def inspect_dataset(folder_or_id: str, revision: str | None = None, episodes: int = 8, frames: int = 8) -> Inspection:
+    """Reads all tables and all video timestamps, and decodes `frames` images of each of `episodes` episodes."""
+    found = Inspection(str(folder_or_id))
+    try:
+        metadata = LeRobotMetadata(folder_or_id, revision)
+    except (DatasetError, OSError, ValueError, KeyError) as error:
+        found.problems.append(f"{type(error).__name__}: {error}")
+        return found
+    _summarise(found, metadata)
+    readable, tables = _readable(found, metadata)
+    if readable:
+        _check_rows(found, metadata, readable, tables)
+        found.problems += _video_problems(metadata, readable, tables)
+        chosen = [readable[i] for i in np.linspace(0, len(readable) - 1, min(episodes, len(readable))).astype(int)]
+        _take_filmstrips(found, metadata, chosen, frames)
+    return found
+
+
+def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
+    all_episodes = metadata.episodes.values()
+    found.lengths = [episode.length for episode in all_episodes]
+    found.tasks = Counter(task for episode in all_episodes for task in dict.fromkeys(episode.tasks))
+    cameras = {name: "x".join(map(str, metadata.image_shape(key))) for name, key in metadata.camera_keys.items()}
+    found.summary = {
+        "format": metadata.version,
+        "robot": metadata.robot_type,
+        "fps": metadata.fps,
+        "episodes": len(found.lengths),
+        "frames": sum(found.lengths),
+        "episode length": f"{min(found.lengths, default=0)} ... {max(found.lengths, default=0)}",
+        "instructions": len(found.tasks),
+        "cameras (height x width)": ", ".join(f"{name} {size}" for name, size in cameras.items()) or "none",
+        "splits": metadata.splits,
+        "features": {key: (feature["dtype"], *feature["shape"]) for key, feature in metadata.features.items()},
+    }
+    totals = {"total_episodes": len(found.lengths), "total_frames": sum(found.lengths)}
+    for name, counted in totals.items():
+        if metadata.info.get(name, counted) != counted:
+            found.problems.append(f"info.json says {name} = {metadata.info[name]}, the episode table has {counted}")
+    if any(not task.strip() for task in found.tasks):
+        found.problems.append(
+            f"{sum(n for t, n in found.tasks.items() if not t.strip())} episodes with no instruction"
+        )
+    for name, (first, last) in metadata.splits.items():
+        if not 0 <= first < last <= len(found.lengths):
+            found.problems.append(f"split {name!r} is {first}:{last} of {len(found.lengths)} episodes")
+    for key in (ACTION, STATE):
+        if key not in metadata.features:
+            found.problems.append(f"no feature {key!r}")
+
+
+def _readable(found: Inspection, metadata: LeRobotMetadata) -> tuple[list[Episode], LeRobotTables | None]:
+    """The episodes whose tables can be read, and their tables; the others become problems."""
+    keys = [key for key in (ACTION, STATE) if key in metadata.features]
+    groups: dict[str, list[Episode]] = {}
+    for episode in metadata.episodes.values():
+        groups.setdefault(episode.data_file, []).append(episode)
+    good: list[Episode] = []
+    for group in groups.values():
+        try:
+            read_tables(metadata, group, keys)
+            good += group
+        except DatasetError:  # which of the file's episodes?
+            for episode in group:
+                try:
+                    read_tables(metadata, [episode], keys)
+                    good.append(episode)
+                except DatasetError as error:
+                    found.problems.append(str(error))
+    return good, read_tables(metadata, good, keys) if good else None
+
+
+def _check_rows(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> None:
+    keys = [key for key in (ACTION, STATE) if key in tables.columns]
+    found.problems += [str(problem) for problem in check_tables(metadata, episodes, tables, keys, TOLERANCE)]
+    for key in keys:
+        values = tables.columns[key]
+        found.columns[key] = values[np.isfinite(values).all(axis=1)]
+        width = metadata.width(key)
+        names = metadata.names(key) or [str(number) for number in range(width)]
+        found.names[key] = names
+        if not len(found.columns[key]):
+            continue
+        found.statistics[key] = compute_statistics(found.columns[key])
+        found.problems += _dimension_problems(found, key, names, values, episodes, tables.starts)
+    stored = metadata.source.root / "meta" / "stats.json"
+    if stored.exists():
+        found.problems += _stored_problems(found, json.loads(stored.read_text()))
+
+
+def _dimension_problems(found, key, names, values, episodes, starts) -> Iterator[str]:
+    stats = found.statistics[key]
+    for number, name in enumerate(names):
+        low, high = stats["q01"][number], stats["q99"][number]
+        if stats["min"][number] == stats["max"][number]:
+            yield f"{key} {name!r} never changes: always {stats['min'][number]:g}"
+            continue
+        column = np.nan_to_num(values[:, number].astype(np.float64), nan=low, posinf=low, neginf=low)
+        reach = FAR * max(high - low, 1e-12)
+        outside = np.flatnonzero((column < low - reach) | (column > high + reach))
+        if len(outside) and high > low:
+            worst = outside[np.argmax(np.abs(column[outside] - (low + high) / 2))]
+            position = int(np.searchsorted(starts, worst, side="right") - 1)
+            yield (
+                f"{key} {name!r} is far out of its range {low:g} ... {high:g} (q01 ... q99) in {len(outside)} frames, "
+                f"the worst {column[worst]:g} at episode {episodes[position].index}, frame {worst - starts[position]}"
+            )
+
+
+def _stored_problems(found: Inspection, stored: dict) -> Iterator[str]:
+    """Where meta/stats.json disagrees with the rows."""
+    for key, stats in found.statistics.items():
+        for name in ("min", "max", "mean", "std"):
+            there = np.asarray(stored.get(key, {}).get(name, stats[name]), np.float64).ravel()
+            here = np.asarray(stats[name])
+            scale = np.maximum(np.asarray(stats["max"]) - np.asarray(stats["min"]), 1e-9)
+            if there.shape != here.shape or (np.abs(there - here) > 0.01 * scale).any():
+                yield f"meta/stats.json: {name} of {key!r} is not that of the rows (they are used, the file is not)"
+
+
+def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> Iterator[str]:
+    """Frames that a video lacks, by its timestamps (nothing is decoded)."""
+    times: dict[str, np.ndarray | str] = {}
+    for position, episode in enumerate(episodes):
+        for span in episode.videos.values():
+            if span.file not in times:
+                try:
+                    times[span.file] = frame_times(metadata.source.file(span.file, episode.index))
+                except DatasetError as error:
+                    times[span.file] = str(error)
+                    yield str(error)
+                except VideoError as error:
+                    times[span.file] = str(error)
+                    yield str(DatasetError(str(error), metadata.source, episode.index, span.file))
+            there = times[span.file]
+            if isinstance(there, str):
+                continue
+            rows = slice(int(tables.starts[position]), int(tables.starts[position + 1]))
+            wanted = span.start + tables.columns["timestamp"][rows, 0].astype(np.float64)
+            after = np.clip(np.searchsorted(there, wanted), 1, len(there) - 1) if len(there) > 1 else 0
+            nearest = np.minimum(np.abs(there[after] - wanted), np.abs(there[after - 1] - wanted))
+            lacking = np.flatnonzero(nearest > TOLERANCE)
+            if len(lacking):
+                problem = f"{len(lacking)} frames have no video frame within {TOLERANCE} s (first: {lacking[0]})"
+                yield str(DatasetError(problem, metadata.source, episode.index, span.file))
+
+
+def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode], frames: int) -> None:
+    for episode in episodes:
+        try:
+            dataset = LeRobotDataset(metadata.source, 1, 1, episodes=[episode.index])
+        except DatasetError:
+            continue  # its rows are among the problems
+        for camera in dataset.camera_keys:
+            rows = np.linspace(0, episode.length - 1, min(frames, episode.length)).astype(int)
+            try:
+                images = np.concatenate([dataset.images(camera, 0, np.array([row])) for row in rows])
+            except DatasetError as error:
+                if str(error) not in found.problems:
+                    found.problems.append(str(error))
+                continue
+            if images.std() < 1:
+                found.problems.append(f"camera {camera!r} shows one flat colour in episode {episode.index}")
+            found.filmstrips.append((episode.index, camera, "; ".join(episode.tasks), images))
