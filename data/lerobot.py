@@ -100,11 +100,8 @@ class LeRobotDataset(Dataset):
 
         self.cache = FrameCache(cache_bytes)
         self._videos, self._images = VideoPool(), ImagePool()
-        self._seen: dict[tuple[str, int, int], None] = {}
-        frame_bytes = sum(3 * np.prod(self.metadata.image_shape(key)) for key in self.camera_keys.values())
-        # A stretch is what is decoded ahead in one go. Five of them (all cameras) fit in the cache: the four that
-        # EpisodeBlockSampler mixes by default, and the frames before their first windows.
-        self._longest_stretch = max(window_size * history_stride, int(cache_bytes // (5 * max(1, frame_bytes))))
+        self._frame_bytes = max(1, sum(3 * np.prod(shape) for shape in self.camera_shapes.values()))
+        self._block_episodes: int | None = None
 
     @property
     def fps(self) -> float:
@@ -171,6 +168,14 @@ class LeRobotDataset(Dataset):
         """{camera: (height, width)} as info.json declares them."""
         return {camera: self.metadata.image_shape(key) for camera, key in self.camera_keys.items()}
 
+    def expect_blocks(self, block_episodes: int | None) -> None:
+        """Told by EpisodeBlockSampler: samples come from so many episodes (or stretches of them) at a time.
+
+        Then a whole stretch is decoded in one pass at its first miss, and stretches are cut so that a block of them fits
+        in the cache. None: back to random access, where only what a window lacks is decoded.
+        """
+        self._block_episodes = block_episodes
+
     def stretches(self) -> list[range]:
         """Sample indices cut into pieces inside one episode that are decoded in one go (see EpisodeBlockSampler)."""
         pieces = []
@@ -181,8 +186,11 @@ class LeRobotDataset(Dataset):
         return pieces
 
     def _stretch_frames(self, length: int) -> int:
-        """Frames of the equal pieces that an episode of `length` frames is cut into."""
-        return math.ceil(length / math.ceil(length / self._longest_stretch))
+        """Frames of the equal pieces that an episode of `length` frames is cut into: a block of them and one more,
+        for the frames before their first windows, fit in the cache."""
+        fitting = self.cache.max_bytes // (((self._block_episodes or 4) + 1) * self._frame_bytes)
+        longest = max(self.window_size * self.history_stride, int(fitting))
+        return math.ceil(length / math.ceil(length / longest))
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -228,7 +236,8 @@ class LeRobotDataset(Dataset):
         if not missing:
             return np.stack(images)
         images = [None if image is None else image.copy() for image in images]  # the cache is about to change
-        missing = self._read_ahead(camera, position, int(frames[-1]), missing)
+        if self._block_episodes is not None:
+            missing = self._with_stretch(camera, position, int(frames[-1]), missing)
         decoded = dict(zip(missing, self._decode(camera, position, missing), strict=True))
         for frame, image in decoded.items():
             self.cache.put((camera, position, frame), image)
@@ -236,21 +245,14 @@ class LeRobotDataset(Dataset):
             [decoded[f] if image is None else image for f, image in zip(frames.tolist(), images, strict=True)]
         )
 
-    def _read_ahead(self, camera: str, position: int, newest: int, missing: list[int]) -> list[int]:
-        """A stretch whose samples are asked for a second time is decoded whole: one pass instead of many seeks."""
+    def _with_stretch(self, camera: str, position: int, newest: int, missing: list[int]) -> list[int]:
+        """`missing` and what else its stretch lacks: one pass instead of many seeks."""
         length = self.episodes[position].length
         size = self._stretch_frames(length)
-        stretch = newest // size
-        key = (camera, position, stretch)
-        if key not in self._seen:
-            self._seen[key] = None
-            if len(self._seen) > 64:
-                del self._seen[next(iter(self._seen))]
-            return missing
+        first = newest // size * size
         before = (self.window_size - 1) * self.history_stride
-        frames = range(max(0, stretch * size - before), min((stretch + 1) * size, length))
-        ahead = [frame for frame in frames if (camera, position, frame) not in self.cache]
-        return sorted({*missing, *ahead})
+        stretch = range(max(0, first - before), min(first + size, length))
+        return sorted({*missing, *(frame for frame in stretch if (camera, position, frame) not in self.cache)})
 
     def _decode(self, camera: str, position: int, frames: list[int]) -> list[np.ndarray]:
         key, episode, source = self.camera_keys[camera], self.episodes[position], self.metadata.source

@@ -73,6 +73,12 @@ class Mixture(Dataset):
         number = int(np.searchsorted(self._starts, place, side="right") - 1)
         return number, place - int(self._starts[number])
 
+    def expect_blocks(self, block_episodes: int | None) -> None:
+        """Passes it on to the datasets."""
+        for dataset in self.datasets:
+            if hasattr(dataset, "expect_blocks"):
+                dataset.expect_blocks(block_episodes)
+
     def stretches(self) -> list[range]:
         """Sample indices that share a stretch of one of the datasets (see EpisodeBlockSampler)."""
         stops = []

@@ -19,7 +19,8 @@ class EpisodeBlockSampler(Sampler[int]):
     Args:
         dataset: has `stretches()` (LeRobotDataset, CalvinDataset, Mixture).
         seed: seed of the order.
-        block_episodes: how many episodes (or stretches) are mixed at a time: more mix better and need more cache.
+        block_episodes: how many episodes (or stretches) are mixed at a time: more mix better, in shorter
+            stretches where the dataset's cache is small.
         streams: number of data loader processes, i.e. max(1, workers) times training processes. Each draws its own
             blocks, so no two decode the same episode.
         batch_size: of one process; with several streams, batches go to the streams in turn, as DataLoader does it.
@@ -44,6 +45,8 @@ class EpisodeBlockSampler(Sampler[int]):
         self.dataset, self.seed, self.epoch = dataset, seed, 0
         self.block_episodes, self.streams, self.batch_size = block_episodes, streams, batch_size
         self.rank, self.world_size = rank, world_size
+        if hasattr(dataset, "expect_blocks"):
+            dataset.expect_blocks(block_episodes)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch whose order the next iteration gives, also that of a mixture's draw."""

@@ -46,6 +46,16 @@ class BackboneInputs:
         inputs.pop("labels", None)
         return inputs
 
+    def raw_image_prompt(self) -> str:
+        """The placeholder tokens of one image as they stand in the ids, with no marks around them."""
+        raise ValueError(f"raw_prompt is not possible with {type(self.processor).__name__}.")
+
+    def from_raw(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
+        """As a call, for texts that are written out in full: nothing is added to them."""
+        tokenizer = self.processor.tokenizer
+        inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+        return BatchFeature({**inputs, **self.processor.image_processor(flat(images), return_tensors="pt")})
+
     def mark_actions(self, inputs: BatchFeature, action_token_mask: torch.Tensor, causal: bool) -> None:
         """Adjust `inputs` for the action tokens in them, where a family's attention depends on token types."""
 
@@ -74,6 +84,9 @@ class PaliGemmaInputs(BackboneInputs):
 
     image_separator = ""
 
+    def raw_image_prompt(self) -> str:
+        return self.image_prompt * self.processor.image_seq_length
+
     def mark_actions(self, inputs: BatchFeature, action_token_mask: torch.Tensor, causal: bool) -> None:
         if causal:
             inputs["token_type_ids"] = inputs["attention_mask"].clone()
@@ -94,19 +107,23 @@ class Kosmos2Inputs(BackboneInputs):
     """The processor takes one image, the model several: placeholders and their mask are laid out here."""
 
     image_prompt = "<image>"
+    placeholder = "</chunk>"  # a mark of KosMos-2 that prompts have no use for
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
-        processor, tokenizer = self.processor, self.processor.tokenizer
-        begin, end, count = processor.boi_token, processor.eoi_token, Kosmos2Processor.num_image_tokens
-        expanded = [tokenizer.bos_token + text.replace(begin, begin * (1 + count) + end) for text in texts]
-        inputs = tokenizer(expanded, add_special_tokens=False, padding=True, return_tensors="pt")
-        # The placeholders are the marks that follow another mark; they carry the ids after <unk>, in order.
-        is_begin = inputs["input_ids"] == tokenizer.convert_tokens_to_ids(begin)
-        is_image = is_begin & is_begin.roll(1, dims=1)
-        is_image[:, 0] = False
-        ids = torch.arange(count) + tokenizer.unk_token_id + 1
-        inputs["input_ids"][is_image] = ids.repeat(int(is_image.sum()) // count)
-        pixels = processor.image_processor(flat(images), return_tensors="pt")
+        tokens = self.placeholder * Kosmos2Processor.num_image_tokens
+        return self.from_raw([text.replace("<image>", f"<image>{tokens}</image>") for text in texts], images)
+
+    def raw_image_prompt(self) -> str:
+        return self.placeholder * Kosmos2Processor.num_image_tokens
+
+    def from_raw(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
+        tokenizer = self.processor.tokenizer
+        texts = [tokenizer.bos_token + text for text in texts]
+        inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+        is_image = inputs["input_ids"] == tokenizer.convert_tokens_to_ids(self.placeholder)
+        ids = torch.arange(Kosmos2Processor.num_image_tokens) + tokenizer.unk_token_id + 1
+        inputs["input_ids"][is_image] = ids.repeat(int(is_image.sum()) // len(ids))
+        pixels = self.processor.image_processor(flat(images), return_tensors="pt")
         return BatchFeature({**inputs, **pixels, "image_embeds_position_mask": is_image.long()})
 
 

@@ -31,6 +31,8 @@ class RoboVLMProcessor(ProcessorMixin):
         prompt_template: one frame, with `{images}`, `{instruction}` and `{action}`.
         action_attention: "causal" or "prefix": in prefix language models (PaliGemma) whether the prompt is read
             causally, or in both directions with the action tokens after it. Elsewhere everything is causal.
+        raw_prompt: whether `prompt_template` is the whole text: image placeholders come without the marks around
+            them, and the backbone's processor adds nothing (converted checkpoints).
         action_bins: for the discrete structure, how many uniform bins a dimension has: actions are written as tokens.
             Their ids are chosen when the processor is made, and saved.
         action_token_ids: those ids, from -1 to +1; chosen by `action_token_placement` if None.
@@ -45,6 +47,7 @@ class RoboVLMProcessor(ProcessorMixin):
         num_action_tokens: int = 1,
         prompt_template: str = "{images}{instruction}{action}",
         action_attention: Literal["causal", "prefix"] = "prefix",
+        raw_prompt: bool = False,
         action_bins: int | None = None,
         action_token_ids: Sequence[int] | None = None,
         action_token_placement: Literal["reuse", "new"] = "reuse",
@@ -73,6 +76,7 @@ class RoboVLMProcessor(ProcessorMixin):
         self.action_token_id = self.tokenizer.convert_tokens_to_ids(ACTION_TOKEN)
         self.text_token_id = self._ordinary_text_id()
         self.decoding = decoding
+        self.raw_prompt = raw_prompt
         self.action_tokenizer: UniformActionTokenizer | None = None
         if action_token_ids is not None:
             self.action_tokenizer = UniformActionTokenizer(action_token_ids)
@@ -212,7 +216,10 @@ class RoboVLMProcessor(ProcessorMixin):
 
     def prompt(self, instruction: str, num_images: int) -> str:
         """The text of one frame, with the backbone's image placeholders and the action tokens."""
-        placeholder = self._inputs.image_prompt + self._inputs.image_separator
+        if self.raw_prompt:
+            placeholder = self._inputs.raw_image_prompt()
+        else:
+            placeholder = self._inputs.image_prompt + self._inputs.image_separator
         return self.prompt_template.format(
             images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self._placeholders
         )
@@ -231,7 +238,7 @@ class RoboVLMProcessor(ProcessorMixin):
         for sample, frame in real.nonzero().tolist():
             images.append(frames[sample][frame])
             texts.append(self.prompt(instructions[sample], len(images[-1])))
-        inputs = self._inputs(texts, images)
+        inputs = self._inputs.from_raw(texts, images) if self.raw_prompt else self._inputs(texts, images)
         mask = inputs["input_ids"] == self.action_token_id
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
         if self._placeholders:
@@ -328,6 +335,7 @@ class RoboVLMProcessor(ProcessorMixin):
             "action_attention": self.action_attention,
             "action_token_ids": None if self.action_tokenizer is None else list(self.action_tokenizer.token_ids),
             "decoding": self.decoding,
+            "raw_prompt": self.raw_prompt,
         }
 
     def __repr__(self) -> str:
