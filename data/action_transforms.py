@@ -40,7 +40,9 @@ class ConvertRotation(ActionTransform):
         for convention in (source, target):
             if convention not in WIDTHS:
                 raise ValueError(f"unknown rotation convention {convention!r}, there are {list(WIDTHS)}")
-        self.source, self.target, self.start = source, target, start
+        self.source: Convention = source
+        self.target: Convention = target
+        self.start = start
         self.uses_state = False
 
     def encode(self, actions, state=None):
@@ -94,7 +96,8 @@ class AbsoluteToDelta(ActionTransform):
             raise ValueError(f"frame must be 'base' or 'tool', got {frame!r}")
         if frame == "tool" and (rotation is None or len(self.dims) != 3):
             raise ValueError("frame='tool' needs three position dims and a rotation")
-        self.rotation, self.frame, self.per_chunk = rotation, frame, per_chunk
+        self.rotation: Convention | None = rotation
+        self.frame, self.per_chunk = frame, per_chunk
         self.rotation_start = max(self.dims) + 1 if rotation_start is None else rotation_start
         self.state_rotation_start = max(self.state_dims) + 1 if state_rotation_start is None else state_rotation_start
 
@@ -129,16 +132,18 @@ class AbsoluteToDelta(ActionTransform):
         return result.astype(np.float32)
 
     def _here(self, state: np.ndarray):
-        width = WIDTHS[self.rotation]
-        values = state[..., self.state_rotation_start : self.state_rotation_start + width]
-        return to_rotation(values.reshape(-1, width), self.rotation)
+        return self._read(state, self.state_rotation_start)
 
     def _target(self, actions: np.ndarray):
+        return self._read(actions, self.rotation_start)
+
+    def _read(self, values: np.ndarray, start: int):
+        assert self.rotation is not None
         width = WIDTHS[self.rotation]
-        values = actions[..., self.rotation_start : self.rotation_start + width]
-        return to_rotation(values.reshape(-1, width), self.rotation)
+        return to_rotation(values[..., start : start + width].reshape(-1, width), self.rotation)
 
     def _set_rotation(self, actions: np.ndarray, rotation) -> None:
+        assert self.rotation is not None
         width = WIDTHS[self.rotation]
         values = from_rotation(rotation, self.rotation).reshape(*actions.shape[:-1], width)
         actions[..., self.rotation_start : self.rotation_start + width] = values
@@ -173,7 +178,7 @@ class WorldToTool(ActionTransform):
         difference = (difference + math.pi) % (2 * math.pi) - math.pi
         return self._joined(here.apply(positions), difference / self.scale, actions, shape)
 
-    def _parts(self, actions: np.ndarray, state: np.ndarray):
+    def _parts(self, actions: np.ndarray, state: np.ndarray | None):
         actions, state = _together(actions, state)
         angles = state[..., self.state_rotation_start : self.state_rotation_start + 3]
         return *(part.reshape(-1, 3) for part in (angles, actions[..., :3], actions[..., 3:6])), actions.shape

@@ -1,6 +1,7 @@
 """Image augmentation of window samples for training: seeded, and the same for all frames of a window."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ def shift_images(images: torch.Tensor, offsets: torch.Tensor, pixels: int) -> to
     """Images (frames, channels, height, width) padded by `pixels` and cropped at `offsets` (frames or 1, (x, y))."""
     height, width = images.shape[-2:]
     padded = v2.functional.pad(images, [pixels] * 4, padding_mode="edge")
-    offsets = offsets.expand(len(images), 2).tolist()
-    return torch.stack([f[:, y : y + height, x : x + width] for f, (x, y) in zip(padded, offsets, strict=True)])
+    places: list[list[int]] = offsets.expand(len(images), 2).tolist()
+    return torch.stack([f[:, y : y + height, x : x + width] for f, (x, y) in zip(padded, places, strict=True)])
 
 
 class RandomCrop(torch.nn.Module):
@@ -99,7 +100,7 @@ class Augmented(Dataset):
         seed: of the draws.
     """
 
-    def __init__(self, dataset: Dataset, transforms, seed: int = 0):
+    def __init__(self, dataset: Any, transforms, seed: int = 0):
         self.dataset, self.transforms, self.seed = dataset, transforms, seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 

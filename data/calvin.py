@@ -177,12 +177,11 @@ class CalvinDataset(Dataset):
         """(action, state) of a frame."""
         row = self._rows.get(frame)
         if row is None:
-            self._read(frame, number, with_images=False)
-            row = self._rows.get(frame)
+            row = self._read(frame, number, with_images=False)
         row = row.copy()
         return row[: len(ACTION_NAMES)], row[len(ACTION_NAMES) :]
 
-    def _read(self, frame: int, number: int | None, with_images: bool = True) -> None:
+    def _read(self, frame: int, number: int | None, with_images: bool = True) -> np.ndarray:
         name = self._file_name.format(frame)
         path = self.folder / name
         if not path.exists():
@@ -198,10 +197,12 @@ class CalvinDataset(Dataset):
             raise DatasetError(f"action and state must have {widths} values", self.folder, number, name)
         if not all(np.isfinite(values).all() for values in row):
             raise DatasetError("non-finite values", self.folder, number, name)
-        self._rows.put(frame, np.concatenate(row))
+        kept = np.concatenate(row)
+        self._rows.put(frame, kept)
         for camera, image in images.items():
             self.frames_decoded += 1
             self.cache.put((camera, frame), image)
+        return kept
 
     def _annotated_frames(self) -> list[int]:
         return sorted({frame for start, end, _ in self.annotations for frame in range(start, end)})

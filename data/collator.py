@@ -1,6 +1,7 @@
 """Window samples -> one batch, by the processor alone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class VLACollator:
         """Calls the processor with the samples' images (list of {camera: uint8 (W, H, W, 3)}), instruction and
         embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
         and, where every sample has it, grounding (B, W, G)."""
-        batch = {
+        batch: dict[str, Any] = {
             "images": [sample["images"] for sample in samples],
             "instruction": [sample["instruction"] for sample in samples],
             "embodiment": [sample["embodiment"] for sample in samples],

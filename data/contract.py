@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from ..configuration.action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
+from ..configuration.action_contract import (
+    ActionContract,
+    CameraSpec,
+    GripperSpec,
+    NormalizationMode,
+    Statistics,
+    VectorSpec,
+)
 from .known_embodiments import KnownEmbodiment
 from .statistics import statistics
 
@@ -14,7 +21,7 @@ def action_contract(
     embodiment: str | None = None,
     n_action_steps: int = 1,
     grippers: tuple[GripperSpec, ...] | None = None,
-    normalization: str = "quantile",
+    normalization: NormalizationMode = "quantile",
     use_state: bool = True,
     **fields: Any,
 ) -> ActionContract:
@@ -79,7 +86,7 @@ def _conventions(known: KnownEmbodiment, dataset) -> dict[str, Any]:
     return {"rotation": known.rotation, "frame": known.frame, "mode": known.mode, "notes": known.notes}
 
 
-def _vector(names, units, computed: dict[str, Any], normalization: str) -> VectorSpec:
+def _vector(names, units, computed: dict[str, Any], normalization: NormalizationMode) -> VectorSpec:
     statistics = Statistics(**computed)
     return VectorSpec(tuple(names), units=tuple(units), normalization=normalization, statistics=statistics)
 

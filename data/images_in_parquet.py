@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
@@ -21,7 +22,7 @@ class ImageColumn:
         self._key = key
         rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(rows)])
-        self._group, self._encoded = -1, None
+        self._group, self._encoded = -1, pa.nulls(0)
 
     def encoded(self, row: int) -> dict:
         """{"bytes": bytes or None, "path": str or None} of a row of the file."""

@@ -43,7 +43,7 @@ def inspect_dataset(folder_or_id: str, revision: str | None = None, episodes: in
         return found
     _summarise(found, metadata)
     readable, tables = _readable(found, metadata)
-    if readable:
+    if tables is not None:
         _check_rows(found, metadata, readable, tables)
         found.problems += _video_problems(metadata, readable, tables)
         chosen = [readable[i] for i in np.linspace(0, len(readable) - 1, min(episodes, len(readable))).astype(int)]

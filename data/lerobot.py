@@ -231,19 +231,19 @@ class LeRobotDataset(Dataset):
 
     def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
         """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode."""
-        images: list[np.ndarray | None] = [self.cache.get((camera, position, frame)) for frame in frames.tolist()]
-        missing = sorted({frame for frame, image in zip(frames.tolist(), images, strict=True) if image is None})
+        wanted: list[int] = frames.tolist()
+        cached = {frame: self.cache.get((camera, position, frame)) for frame in wanted}
+        images = {frame: image for frame, image in cached.items() if image is not None}
+        missing = sorted(cached.keys() - images.keys())
         if not missing:
-            return np.stack(images)
-        images = [None if image is None else image.copy() for image in images]  # the cache is about to change
+            return np.stack([images[frame] for frame in wanted])
+        images = {frame: image.copy() for frame, image in images.items()}  # the cache is about to change
         if self._block_episodes is not None:
             missing = self._with_stretch(camera, position, int(frames[-1]), missing)
-        decoded = dict(zip(missing, self._decode(camera, position, missing), strict=True))
-        for frame, image in decoded.items():
+        for frame, image in zip(missing, self._decode(camera, position, missing), strict=True):
             self.cache.put((camera, position, frame), image)
-        return np.stack(
-            [decoded[f] if image is None else image for f, image in zip(frames.tolist(), images, strict=True)]
-        )
+            images[frame] = image
+        return np.stack([images[frame] for frame in wanted])
 
     def _with_stretch(self, camera: str, position: int, newest: int, missing: list[int]) -> list[int]:
         """`missing` and what else its stretch lacks: one pass instead of many seeks."""

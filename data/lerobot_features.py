@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -73,8 +72,8 @@ def arrow_schema(features: dict[str, dict]) -> pa.Schema:
     return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": described}})})
 
 
-def image_column(images: Sequence[np.ndarray]) -> pa.StructArray:
-    """PNG files of images uint8 (height, width, 3) as struct<bytes, path>."""
+def image_column(images: np.ndarray) -> pa.StructArray:
+    """PNG files of images uint8 (frames, height, width, 3) as struct<bytes, path>."""
     encoded = []
     for image in images:
         file = io.BytesIO()

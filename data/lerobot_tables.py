@@ -87,7 +87,9 @@ def check_tables(
     report(tables.columns["frame_index"][:, 0] != frames, "frame_index does not count from 0")
     late = np.abs(tables.columns["timestamp"][:, 0].astype(np.float64) - frames / metadata.fps)
     slack = tolerance + 1e-6 * frames / metadata.fps  # timestamps are float32
-    report(~(late <= slack), f"timestamps are not frame / fps at {metadata.fps:g} fps within {tolerance} s")
+    report(
+        np.logical_not(late <= slack), f"timestamps are not frame / fps at {metadata.fps:g} fps within {tolerance} s"
+    )
     return problems
 
 

@@ -167,7 +167,7 @@ class LeRobotWriter:
         """Images and numeric columns by feature key, checked against the features (set by the first episode)."""
         index = len(self._rows)
         images = {f"observation.images.{camera}": np.asarray(a) for camera, a in episode.get("images", {}).items()}
-        columns = {RENAMED.get(key, key): np.asarray(a) for key, a in episode.items() if key != "images"}
+        columns = {_feature_key(key): np.asarray(a) for key, a in episode.items() if key != "images"}
         columns = {key: a.astype(np.float32) if a.dtype.kind == "f" else a for key, a in columns.items()}
         if "action" not in columns:
             raise ValueError(f"episode {index}: no 'action' column, only {sorted(columns)}")
@@ -181,8 +181,8 @@ class LeRobotWriter:
             if key in columns and not np.isfinite(columns[key]).all():
                 raise ValueError(f"episode {index}: non-finite values in {key!r}")
         features = {key: image_feature(a, self.fps, self.codec, self.use_videos) for key, a in images.items()}
-        names = {RENAMED.get(key, key): list(value) for key, value in self._names.items()}
-        units = {RENAMED.get(key, key): list(value) for key, value in self._units.items()}
+        names = {_feature_key(key): list(value) for key, value in self._names.items()}
+        units = {_feature_key(key): list(value) for key, value in self._units.items()}
         features |= {key: numeric_feature(key, a, names.get(key), units.get(key)) for key, a in columns.items()}
         if not self.features:
             index_types = {key: np.float32 if key == "timestamp" else np.int64 for key in INDEX_COLUMNS}
@@ -201,7 +201,8 @@ class LeRobotWriter:
         video = self._videos.get(key)
         if video is None:
             path = self.folder / VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
-            video = self._videos[key] = VideoWriter(path, self.fps, *frames.shape[1:3], self.codec)
+            height, width = frames.shape[1:3]
+            video = self._videos[key] = VideoWriter(path, self.fps, height, width, self.codec)
         begin = video.frames / self.fps
         video.write(frames)
         prefix = f"videos/{key}/"
@@ -305,6 +306,10 @@ class LeRobotWriter:
                 chunk = name.replace("/file_index", "/chunk_index")
                 last = max(last, max(row[chunk] * FILES_PER_CHUNK + row[name] for row in self._rows))
         self._part, self._part_start = last + 1, len(self._rows)
+
+
+def _feature_key(name: str) -> str:
+    return RENAMED.get(name, name)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class Mixture(Dataset):
 
     def __init__(
         self,
-        datasets: Sequence[Dataset],
+        datasets: Sequence[Any],
         weights: str | Sequence[float] = "frames",
         samples_per_epoch: int | None = None,
         seed: int = 0,

@@ -47,19 +47,20 @@ class ReusedBuffers:
 
     def _send(self, value: Any, shared: bool) -> Any:
         if isinstance(value, Mapping):
-            return type(value)({key: self._send(item, shared) for key, item in value.items()})
-        arrays = isinstance(value, list) and value and isinstance(value[0], np.ndarray)
-        if not arrays and not isinstance(value, torch.Tensor):
+            items = {key: self._send(item, shared) for key, item in value.items()}
+            return type(value)(items)  # type: ignore[call-arg]
+        stacked = isinstance(value, list) and len(value) > 0 and isinstance(value[0], np.ndarray)
+        if not stacked and not isinstance(value, torch.Tensor):
             return value
-        tensors = [torch.from_numpy(array) for array in value] if arrays else [value]
-        size = sum(tensor.nbytes for tensor in tensors)
-        if not shared or size < SMALLEST or tensors[0].requires_grad:
-            return torch.stack(tensors) if arrays else value
-        shape = (len(tensors), *tensors[0].shape) if arrays else value.shape
+        tensors = [torch.as_tensor(array) for array in (value if stacked else [value])]
+        first, size = tensors[0], sum(tensor.nbytes for tensor in tensors)
+        if not shared or size < SMALLEST or first.requires_grad:
+            return torch.stack(tensors) if stacked else value
+        shape = (len(tensors), *first.shape) if stacked else tuple(first.shape)
         buffer = self._free_buffer(size)
-        target = buffer.tensor(tensors[0].dtype, shape)
-        torch.stack(tensors, out=target) if arrays else target.copy_(value)
-        return buffer.hand_over(tensors[0].dtype, shape)
+        target = buffer.tensor(first.dtype, shape)
+        torch.stack(tensors, out=target) if stacked else target.copy_(first)
+        return buffer.hand_over(first.dtype, shape)
 
     def _free_buffer(self, size: int) -> "_Buffer":
         fitting = [buffer for buffer in self._buffers if buffer.size >= size and not buffer.in_use]

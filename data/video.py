@@ -3,10 +3,12 @@
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -22,10 +24,11 @@ class VideoFile:
         try:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
-        except (av.error.FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError) as error:
             raise VideoError(f"not a readable video: {error}") from error
         self._stream.thread_type = "NONE"
         self._stream.codec_context.thread_count = 1
+        self._base = _time_base(self._stream)
         self._to_rgb = VideoReformatter()  # one conversion context for all frames of the file
         self.frames_decoded = 0
 
@@ -46,7 +49,7 @@ class VideoFile:
                 frames.append(self._to_rgb.reformat(frame, format="rgb24").to_ndarray())
                 if len(frames) == len(times):
                     return frames
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             raise VideoError(f"cannot decode the frame at {times[len(frames)]:.4f} s: {error}") from error
         raise VideoError(
             f"no frame within {tolerance} s of {times[len(frames)]:.4f} s, the nearest one decoded is at "
@@ -55,15 +58,14 @@ class VideoFile:
 
     def _decode_from(self, start: float, tolerance: float) -> Iterator[tuple[float, VideoFrame]]:
         """(time, frame) pairs, the first at or before `start` where the video has one."""
-        base = self._stream.time_base
         for earlier in (0.0, 1.0, 10.0, start):  # a key frame's decoding time may precede its presentation
-            self._container.seek(max(0, int((start - earlier) / base)), stream=self._stream)
+            self._container.seek(max(0, int((start - earlier) / self._base)), stream=self._stream)
             first = True
             for frame in self._container.decode(self._stream):
                 self.frames_decoded += 1
                 if frame.pts is None:
                     raise VideoError("frame without a timestamp")
-                time = float(frame.pts * base)
+                time = float(frame.pts * self._base)
                 if first and time > start + tolerance and earlier < start:
                     break  # landed after the wanted frame: seek further back
                 first = False
@@ -79,12 +81,17 @@ def frame_times(path: Path) -> np.ndarray:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            times = [
-                float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.pts is not None
-            ]
-    except (av.error.FFmpegError, IndexError) as error:
+            base = _time_base(stream)
+            times = [float(packet.pts * base) for packet in container.demux(stream) if packet.pts is not None]
+    except (FFmpegError, IndexError) as error:
         raise VideoError(f"not a readable video: {error}") from error
     return np.sort(times)
+
+
+def _time_base(stream: av.VideoStream) -> Fraction:
+    if stream.time_base is None:
+        raise VideoError("its stream has no time base")
+    return stream.time_base
 
 
 class VideoPool:

@@ -34,7 +34,9 @@ class VideoWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w")
         rate = Fraction(fps).limit_denominator(1001)
-        self._stream = self._container.add_stream(encoder, rate=rate, options=options)
+        stream = self._container.add_stream(encoder, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self.pix_fmt
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.time_base = 1 / rate

@@ -32,10 +32,10 @@ def test_forward_and_losses(name, golden):
     output = vla(**reference_inputs(case["config"], case["inputs"]))
     names = {"loss": "loss.loss", "pose": "pose", "gripper_logits": "gripper_logits", "logits": "logits"}
     names |= {"pose_loss": "loss.loss_arm_act", "gripper_loss": "loss.loss_gripper_act"}
-    compared = [ours for ours, theirs in names.items() if theirs in expected and output[ours] is not None]
+    compared = [ours for ours, theirs in names.items() if theirs in expected and getattr(output, ours) is not None]
     assert len(compared) >= 2
     for ours in compared:
-        torch.testing.assert_close(output[ours], expected[names[ours]], atol=2e-5, rtol=0)
+        torch.testing.assert_close(getattr(output, ours), expected[names[ours]], atol=2e-5, rtol=0)
     if "loss.nomask.loss_arm" in expected:
         everything = {key: value for key, value in case["inputs"].items() if key != "chunck_mask"}
         output = vla(**reference_inputs(case["config"], everything))

@@ -252,7 +252,7 @@ GOOD = {
         ({"images": GOOD["images"] | {"gripper": np.zeros((1, 32, 32, 3), np.uint8)}}, r"different numbers of frames"),
         ({"instruction": ["open", "close"]}, "images hold 1 samples, instruction holds 2"),
         ({"state": None}, r"state is missing: embodiment\(s\) \['arm'\]"),
-        ({"state": np.zeros((2, 4))}, r"state of embodiment 'arm' has 3 dimensions.*\(2, 4\)"),
+        ({"state": np.zeros((2, 4))}, r"state must have shape \(1, 2, 3\), got \(2, 4\)"),
         ({"state": np.full((2, 3), np.nan)}, r"state of embodiment 'arm'.*not finite.*'s0'"),
         ({"state": np.zeros((5, 3))}, "state"),
         ({"actions": np.zeros((1, 2, 3, 6))}, "action of embodiment 'arm' has 7 dimensions"),

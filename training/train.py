@@ -1,9 +1,11 @@
 """Training a VLA on a dataset with `transformers.Trainer`."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -29,11 +31,12 @@ class VLAArguments:
     )
     structure: str = field(default="policy_head_continuous", metadata={"choices": sorted(STRUCTURES)})
     head: str = field(default="lstm", metadata={"choices": sorted(HEAD_CONFIGS)})
+    checkpoint: str | None = field(default=None, metadata={"help": "Where model and processor go; default: output_dir."})
     head_options: str = field(
         default='{"hidden_size": 256, "num_layers": 1, "decoder_sizes": [256], "gripper_loss_weight": 0.1}',
         metadata={"help": "JSON: fields of the head's config."},
     )
-    window_size: int = field(default=4, metadata={"help": "Observations per sample (one-step structures use 1)."})
+    window_size: int = field(default=2, metadata={"help": "Observations per sample (one-step structures use 1)."})
     history_stride: int = field(default=4, metadata={"help": "Control steps between observations of the window."})
     chunk_size: int = field(default=8, metadata={"help": "Actions per prediction."})
     n_action_steps: int = field(default=4, metadata={"help": "Actions executed per prediction."})
@@ -41,7 +44,7 @@ class VLAArguments:
     use_state: bool = field(default=True, metadata={"help": "Whether the policy sees the proprioceptive state."})
     normalization: str = field(default="min_max", metadata={"help": "quantile, min_max, mean_std or none."})
     grounding_loss_weight: float = field(
-        default=1.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
+        default=2.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
     )
     cache_gib: float = field(default=2.0, metadata={"help": "Bound of decoded frames kept in memory."})
 
@@ -54,20 +57,20 @@ class ScratchTrainingArguments(TrainingArguments):
     """
 
     output_dir: str | None = field(default="outputs/train")
-    learning_rate: float = field(default=1e-3)
-    max_steps: int = field(default=3000)
+    learning_rate: float = field(default=2e-3)
+    max_steps: int = field(default=4500)
     per_device_train_batch_size: int = field(default=16)
-    warmup_steps: float = field(default=150)
+    warmup_steps: float = field(default=0.05)
     lr_scheduler_type: str = field(default="cosine")
     weight_decay: float = field(default=0.01)
     adam_beta2: float = field(default=0.98)
     logging_steps: float = field(default=50)
     save_steps: float = field(default=500)
     save_total_limit: int | None = field(default=1)
-    dataloader_num_workers: int = field(default=1)
-    dataloader_persistent_workers: bool = field(default=True)
+    use_cpu: bool = field(default=not torch.cuda.is_available())
+    ddp_find_unused_parameters: bool | None = field(default=False)
     remove_unused_columns: bool = field(default=False)
-    report_to: str | list[str] | None = field(default="none")
+    report_to: str = field(default="none")
 
 
 def build_dataset(arguments: VLAArguments) -> LeRobotDataset:
@@ -94,7 +97,9 @@ def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) ->
     backbone = arguments.backbone
     if backbone == SCRATCH:
         sentences = sorted(dataset.metadata.tasks.values())
-        backbone = str(write_scratch_backbone(folder / "scratch_backbone", sentences, contract.cameras[0].height))
+        backbone = str(folder / "scratch_backbone")
+        if int(os.environ.get("RANK", 0)) == 0:
+            write_scratch_backbone(backbone, sentences, contract.cameras[0].height)
     grounding_dim = dataset.metadata.width("grounding") if "grounding" in dataset.metadata.features else 0
     vla = STRUCTURES[arguments.structure].from_backbone(
         backbone,
@@ -106,17 +111,18 @@ def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) ->
     return vla, RoboVLMProcessor.from_backbone(backbone, contract)
 
 
-def train(arguments: VLAArguments, training: TrainingArguments, checkpoint: Path | None = None) -> Path:
-    """Train, and leave model, processor and the Trainer's state in `checkpoint` (`training.output_dir` by default).
+def train(arguments: VLAArguments, training: TrainingArguments) -> Path:
+    """Train, and leave model, processor and the Trainer's state in `arguments.checkpoint`.
 
     A run that was interrupted goes on from the last of the Trainer's checkpoints in `training.output_dir`.
     """
     work = Path(training.output_dir)
-    output = checkpoint or work
+    output = Path(arguments.checkpoint or work)
     last = get_last_checkpoint(str(work)) if work.is_dir() else None
     set_seed(training.seed)
     dataset = build_dataset(arguments)
-    vla, processor = build_vla(arguments, dataset, work)
+    with training.main_process_first(desc="writing the backbone"):
+        vla, processor = build_vla(arguments, dataset, work)
     trainer = Trainer(
         model=vla,
         args=training,

@@ -262,14 +262,20 @@ def is_held(state: SceneState, block: str) -> bool:
     return bool(offset[0] < 0.02 and offset[1] < 0.03 and offset[2] < 0.03 and state.opening < 0.075)
 
 
-GROUNDING_NAMES = ("target_x", "target_y", "target_z", "goal_x", "goal_y", "goal_z")
-"""What `grounding` holds: where the named thing is now and where it has to get."""
+GROUNDING_NAMES = tuple(
+    f"{thing}_{axis}"
+    for thing in ("target", "goal", *(f"{c}_block" for c in BLOCK_COLORS), *(f"{c}_plate" for c in PLATE_COLORS))
+    for axis in "xyz"
+)
+"""What `grounding` holds: where the named thing is now and where it has to get, then where every block and plate is.
+To find each thing by its looks alone is what a policy learns first; to find the one that is named builds on it."""
 GROUNDING_CENTER = np.array([0.0, 0.0, 0.08])
 GROUNDING_SCALE = np.array([0.3, 0.25, 0.08])
 
 
 def grounding(task: Task, state: SceneState, start: SceneState) -> np.ndarray:
-    """Positions (6,) float32 of what the instruction names and of its goal, about [-1, 1] (see `GROUNDING_NAMES`)."""
+    """Positions float32 of what the instruction names, of its goal and of all things that can be named, about [-1, 1]
+    (see `GROUNDING_NAMES`)."""
     if task.skill == "drawer":
         target = state.handle
         pull = (DRAWER_TRAVEL if task.goal == "open" else 0.0) - state.drawer
@@ -285,5 +291,6 @@ def grounding(task: Task, state: SceneState, start: SceneState) -> np.ndarray:
             goal = start.blocks[task.moved] + [direction(task.goal) * PUSH_DISTANCE, 0, 0]
         else:
             goal = state.plates[task.goal] + [0, 0, BLOCK_HALF]
-    points = (np.stack([target, goal]) - GROUNDING_CENTER) / GROUNDING_SCALE
+    things = [*(state.blocks[color] for color in BLOCK_COLORS), *(state.plates[color] for color in PLATE_COLORS)]
+    points = (np.stack([target, goal, *things]) - GROUNDING_CENTER) / GROUNDING_SCALE
     return points.reshape(-1).astype(np.float32)

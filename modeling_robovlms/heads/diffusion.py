@@ -48,7 +48,9 @@ class DiffusionDecoder(DenoisingDecoder):
         for step in self.sampling_scheduler.timesteps.tolist():
             levels = self._levels(noise.new_full((len(noise),), step))
             predicted = self.denoiser(actions, levels, context)
-            actions = self.sampling_scheduler.step(predicted, step, actions).prev_sample
+            # The noise left in a chunk is what the clamped estimate leaves, not what the unclamped one would.
+            step_output = self.sampling_scheduler.step(predicted, step, actions, use_clipped_model_output=True)
+            actions = step_output.prev_sample
         return actions
 
     def _levels(self, times: torch.Tensor) -> torch.Tensor:

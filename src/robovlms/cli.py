@@ -30,3 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,7 @@ from robovlms.evaluation.tabletop import (
     collect,
 )
 
-EPISODES = 1600
+EPISODES = 5000
 FLUSH_EVERY = 200
 
 

@@ -24,7 +24,7 @@ from robovlms.evaluation.pictures import plot_losses
 from robovlms.evaluation.tabletop import BASE_TASKS
 from robovlms.hub_cards import write_model_card
 from robovlms.serving import Policy, random_observation
-from robovlms.training import ScratchTrainingArguments, VLAArguments, train
+from robovlms.training import ScratchTrainingArguments
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,18 @@ def quickstart(folder: Path, recipe: Recipe) -> EvaluationRecord:
         collect_demonstrations(demonstrations, recipe.tasks, recipe.demonstrations, 0, recipe.processes, 64)
 
     def learn() -> None:
-        training = ScratchTrainingArguments(
-            output_dir=str(folder / "training"),
-            max_steps=recipe.max_steps,
-            save_steps=recipe.save_steps,
-            warmup_steps=recipe.max_steps // 20,
-            logging_steps=max(1, recipe.max_steps // 60),
-        )
-        train(VLAArguments(dataset=str(demonstrations)), training, checkpoint)
+        options = {
+            "dataset": demonstrations,
+            "cameras": "static",
+            "checkpoint": checkpoint,
+            "output_dir": folder / "training",
+            "max_steps": recipe.max_steps,
+            "save_steps": recipe.save_steps,
+            "logging_steps": max(1, recipe.max_steps // 90),
+        }
+        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={recipe.processes}"]
+        subprocess.run([*launch, "-m", "robovlms.cli", "train", *flags], check=True)
 
     def score() -> None:
         evaluate_checkpoint(
