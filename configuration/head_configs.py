@@ -233,6 +233,11 @@ class DiffusionHeadConfig(DenoisingHeadConfig):
     def validate(self) -> None:
         super().validate()
         self.require_positive("num_train_timesteps", *(["clip_range"] if self.clip_range is not None else []))
+        if self.prediction_type == "epsilon" and self.clip_range is None:
+            raise ValueError(
+                "DiffusionHeadConfig.clip_range must be set for prediction_type = 'epsilon': the estimate of the clean "
+                "chunk at the noisiest level divides by almost nothing."
+            )
         if self.num_train_timesteps % self.num_inference_steps:
             raise ValueError(
                 f"DiffusionHeadConfig.num_train_timesteps = {self.num_train_timesteps} must be a multiple of "

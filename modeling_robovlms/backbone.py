@@ -83,7 +83,36 @@ class Backbone:
         features = encoded.pooler_output
         if torch.is_tensor(features):
             return kept | {TENSOR_OF_IMAGES: per_row(features, rows)}
-        return kept | {LIST_OF_IMAGES: per_row(torch.stack(list(features)), rows)}
+        if len({image.shape for image in features}) == 1:
+            return kept | {LIST_OF_IMAGES: per_row(torch.stack(list(features)), rows)}
+        # Cameras of different sizes: a frame's images end to end, which is how such families read them.
+        return kept | {LIST_OF_IMAGES: per_row(torch.cat(list(features)), rows)[:, None]}
+
+    def encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
+        """Images to `(images, tokens, hidden_size)`.
+
+        Raises:
+            ValueError: if the family has no such function, or its images differ in their number of tokens.
+        """
+        encode = getattr(self.model.base_model, "get_image_features", None)
+        if encode is None:
+            raise ValueError(f"{type(self.model).__name__} has no get_image_features.")
+        features = encode(pixel_values=pixel_values.to(self.model.dtype), **image_inputs).pooler_output
+        if not torch.is_tensor(features):
+            if len({image.shape for image in features}) > 1:
+                raise ValueError("The images have different numbers of tokens: encode them one by one.")
+            features = torch.stack(list(features))
+        return features
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """The language model."""
+        return self.model.get_decoder()
+
+    @property
+    def vision_tower(self) -> nn.Module:
+        """The vision encoder."""
+        return self.model.get_encoder(modality="image")
 
     def with_image_features(self, features: dict[str, torch.Tensor]) -> dict[str, Any]:
         """Inputs that stand for encoded images: `image_features` of any frames, one after another."""
@@ -247,12 +276,20 @@ class Kosmos2Backbone(HeadModelBackbone):
     def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
         raise ValueError("KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible.")
 
+    @property
+    def text_tower(self) -> nn.Module:
+        return self.model.text_model
+
+    @property
+    def vision_tower(self) -> nn.Module:
+        return self.model.vision_model
+
     def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
         pixels = self.accepted(inputs)["pixel_values"]
         return {"image_embeds": per_row(self.encode_images(pixels), rows)}
 
-    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
-        """`(images, 3, height, width)` to `(images, latents, hidden_size)`."""
+    def encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
+        pixels = pixel_values.to(self.model.dtype)
         states = self.model.vision_model(pixel_values=pixels).last_hidden_state
         states = self.model.vision_model.model.post_layernorm(states)
         return self.model.image_to_text_projection(nn.functional.normalize(states, dim=-1))[0]

@@ -6,10 +6,12 @@ inputs, token for token as the release lays them out.
 
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
-from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from ..configuration.configuration_robovlms import (
     InterleavedContinuousConfig,
@@ -36,224 +38,321 @@ VLAS = {
     for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
 }
 
-HEAD_KEYS = [
-    (r"^act_head\.rnn\.", "head.history.rnn."),
-    (r"^act_head\.mlp\.", "head.history.mlp."),
-    (r"^act_head\.fc\.", "head.history.fc."),
-    (r"^act_head\.gpt\.", "head.history.gpt."),
-    (r"^act_head\.actions\.mlp\.", "head.decoder.pose."),
-    (r"^act_head\.gripper\.mlp\.", "head.decoder.gripper."),
-]
-BACKBONE_KEYS = {
-    "kosmos": [],
-    "paligemma": [
-        (r"^backbone\.language_model\.model\.", "backbone.model.language_model."),
-        (r"^backbone\.language_model\.lm_head\.", "backbone.lm_head."),
-        (r"^backbone\.vision_tower\.vision_model\.", "backbone.model.vision_tower."),
-        (r"^backbone\.multi_modal_projector\.", "backbone.model.multi_modal_projector."),
-    ],
+# Put before every name by Lightning, DeepSpeed and data-parallel wrappers.
+PREFIXES = re.compile(r"^((_forward_module|module|model)\.)+")
+# Buffers of the bundled GPT-2, and the head under a second name, which the release's evaluation wrote.
+DROPPED_KEYS = re.compile(r"^act_head\.gpt\.h\.\d+\.attn\.(bias|masked_bias)$|^lm_head\.")
+HEAD_KEYS = {
+    "act_head.rnn.": "head.history.rnn.",
+    "act_head.mlp.": "head.history.mlp.",
+    "act_head.fc.": "head.history.fc.",
+    "act_head.gpt.": "head.history.gpt.",
+    "act_head.actions.mlp.": "head.decoder.pose.",
+    "act_head.gripper.mlp.": "head.decoder.gripper.",
 }
-# Buffers of the bundled GPT-2, and a second name of the language head that evaluation wrote.
-DROPPED_KEYS = re.compile(r"^act_head\.gpt\.h\.\d+\.attn\.(bias|masked_bias)$|^(lm_head|act_head)\.weight$")
+BACKBONE_KEYS = {
+    "kosmos": {},
+    "paligemma": {
+        "backbone.language_model.model.": "backbone.model.language_model.",
+        "backbone.language_model.lm_head.": "backbone.lm_head.",
+        "backbone.vision_tower.vision_model.": "backbone.model.vision_tower.",
+        "backbone.multi_modal_projector.": "backbone.model.multi_modal_projector.",
+    },
+}
+# Discrete action tokens count down from here: vocabulary size - special tokens - 10 of the published tokenizers.
+PUBLISHED_TOKENIZERS = {("kosmos", 65037): 63995, ("paligemma", 257216): 257137}
 
 
-def convert_original(config: dict[str, Any], state_dict: dict[str, torch.Tensor]) -> RoboVLMPreTrainedModel:
-    """The VLA that a checkpoint of the original release holds, in eval mode.
+def convert_original(config: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor]) -> RoboVLMPreTrainedModel:
+    """The VLA that a checkpoint of the original release holds, in eval mode and float32.
 
     Args:
-        config: the release's JSON, with `backbone_config` (the vision-language model's config as a dict).
+        config: the release's JSON (`hyper_parameters["configs"]` of its checkpoints). `backbone_config`, the
+            vision-language model's config as a dict, is added by the caller, or read from the folder or Hub id that
+            `vlm.pretrained_model_name_or_path` names.
         state_dict: its weights; prefixes that training tools put before the names are removed.
 
     Raises:
-        ValueError: for a backbone, history or head that is not known, and if any weight is missing or left over.
+        ValueError: for a backbone, history or head that is not known, and if any weight is missing, left over or of
+            another shape.
     """
-    vla_config = _config(config)
+    release = _Release.read(config)
+    vla_config = release.vla_config()
     with torch.random.fork_rng(devices=[]):
         vla = VLAS[type(vla_config)](vla_config).eval()
-    weights = _converted_weights(config, state_dict, vla)
-    own = vla.state_dict()
+    own, weights = vla.state_dict(), _renamed(release, state_dict)
+    if "action_tokens.weight" in own and not release.has_action_tokens:  # pooled tokens: it is never read
+        weights["action_tokens.weight"] = torch.zeros_like(own["action_tokens.weight"])
     missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if missing or unexpected:
-        raise ValueError(f"The checkpoint does not fit: missing {missing}, unexpected {unexpected}.")
+        raise ValueError(f"The checkpoint does not fit its config: missing {missing}, unexpected {unexpected}.")
+    shapes = {key: (tuple(value.shape), tuple(own[key].shape)) for key, value in weights.items()}
+    if wrong := [f"{key} {theirs} instead of {ours}" for key, (theirs, ours) in shapes.items() if theirs != ours]:
+        raise ValueError(f"The checkpoint does not fit its config: {'; '.join(wrong)}.")
     vla.load_state_dict(weights, strict=True)
     return vla
 
 
-def _family(config: dict[str, Any]) -> str:
-    family = config.get("backbone") or config.get("model")
-    if family not in BACKBONE_KEYS:
-        raise ValueError(f"backbone {family!r} cannot be converted: known are {sorted(BACKBONE_KEYS)}.")
-    return family
-
-
-def _config(config: dict[str, Any]) -> RoboVLMConfig:
-    head, window = config["act_head"], config["window_size"]
-    shared: dict[str, Any] = {
-        "vlm_config": _backbone_config(config),
-        "action_dim": head["action_dim"],
-        "chunk_size": config["fwd_pred_next_n"],
-        "window_size": window,
-    }
-    if head["action_space"] == "discrete":
-        orig, bins = config["action_tokenizer"]["tokenizer_orig_size"], head["n_bin"]
-        # The release counts down from `orig` as values go up.
-        return OneStepDiscreteConfig(
-            **shared, head_config=TokenHeadConfig(), action_token_ids=list(range(orig - 1, orig - bins - 1, -1))
-        )
-    shared |= {
-        "head_config": _head_config(head, config["arm_gripper_loss_ratio"]),
-        "num_action_tokens": head.get("latent", 1),
-        "token_source": head.get("token_source", "all") if head["action_space"] == "down_sample" else "action",
-    }
-    history = head.get("history_type", "post")
-    if history == "pre":
-        return InterleavedContinuousConfig(**shared)
-    if history != "post":
-        raise ValueError(f"act_head.history_type = {history!r} cannot be converted: known are 'post' and 'pre'.")
-    return PolicyHeadContinuousConfig(**shared) if window > 1 else OneStepContinuousConfig(**shared)
-
-
-def _backbone_config(config: dict[str, Any]) -> PreTrainedConfig:
-    values = dict(config["backbone_config"])
-    return CONFIG_MAPPING[values.pop("model_type")](**values)
-
-
-def _head_config(head: dict[str, Any], gripper_loss_weight: float) -> HeadConfig:
-    shared = {"hidden_size": head["hidden_size"], "gripper_loss_weight": gripper_loss_weight}
-    if head["type"] == "FCDecoder":
-        return MLPHeadConfig(**shared)
-    if head["type"] == "LSTMDecoder":
-        return LSTMHeadConfig(**shared, num_layers=head.get("num_layers", 4))
-    if head["type"] == "GPTDecoder":
-        return TransformerHeadConfig(**shared)
-    raise ValueError(f"act_head.type = {head['type']!r} cannot be converted: known are FCDecoder, LSTMDecoder, GPTDecoder.")
-
-
-def _converted_weights(
-    config: dict[str, Any], state_dict: dict[str, torch.Tensor], vla: RoboVLMPreTrainedModel
-) -> dict[str, torch.Tensor]:
-    renamings = HEAD_KEYS + BACKBONE_KEYS[_family(config)]
-    weights = {}
-    for key, value in state_dict.items():
-        key = re.sub(r"^(_forward_module\.|module\.)*(model\.)?", "", key)
+def _renamed(release: "_Release", state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights under this package's names."""
+    renamings = HEAD_KEYS | BACKBONE_KEYS[release.family]
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in state_dict.items():
+        key = PREFIXES.sub("", name)
         if DROPPED_KEYS.match(key):
             continue
         if key == "action_token":
-            value = value.expand(vla.config.num_action_tokens, -1) * _token_scale(vla)
-            key = "action_tokens.weight"
-        for pattern, replacement in renamings:
-            key = re.sub(pattern, replacement, key)
+            key, value = "action_tokens.weight", value.expand(release.latent, -1) * release.action_token_scale
+        for old, new in renamings.items():
+            if key.startswith(old):
+                key = new + key.removeprefix(old)
+        if key.startswith("backbone.model.multi_modal_projector."):
+            value = value * release.image_scale
+        if key in weights:
+            raise ValueError(f"The checkpoint holds {key} twice, the second time as {name}.")
         weights[key] = value
-    if hasattr(vla, "action_tokens") and "action_tokens.weight" not in weights:  # pooled tokens: never read
-        weights["action_tokens.weight"] = torch.zeros_like(vla.action_tokens.weight)
     return weights
 
 
-def _token_scale(vla: RoboVLMPreTrainedModel) -> float:
-    """The release scales PaliGemma's learnable token with the text embeddings; here it is written after that."""
-    return math.sqrt(vla.config.get_text_config().hidden_size) if vla.config.vlm_config.model_type == "paligemma" else 1.0
-
-
-def reference_inputs(config: dict[str, Any], inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def reference_inputs(config: Mapping[str, Any], inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The original's batch as keyword arguments of the converted VLA's `forward`.
 
     Args:
         config: as for `convert_original`.
-        inputs: `rgb` and `hand_rgb` `(batch, window, 3, height, width)` preprocessed, `text` and `text_mask` `(batch,
-            length)`, optionally `action_chunck` `(batch, window, chunk, action_dim)` with grippers 0 (closed) or 1 and
-            `chunck_mask` `(batch, window, chunk)`; for discrete actions `instr_and_action_ids`, `_labels` and `_mask`
-            `(batch, window, length)`.
+        inputs: `rgb` and, if the config has `use_hand_rgb`, `hand_rgb` `(batch, window, 3, height, width)`
+            preprocessed; `text` and `text_mask` `(batch, length)`; optionally `action_chunck` `(batch, window, chunk,
+            action_dim)`, grippers being 0 (closed) or 1, and `chunck_mask` `(batch, window, chunk)`. For discrete
+            actions `instr_and_action_ids` and optionally `_labels` and `_mask`, `(batch, window, length)` or the same
+            for all frames, `(batch, length)`; without them `text` is the prompt. Anything else is ignored.
     """
-    cameras = [inputs[name] for name in ("hand_rgb", "rgb") if name in inputs]  # the gripper's camera comes first
+    release = _Release.read(config)
+    cameras = [inputs["rgb"]]
+    if release.uses_hand_camera and inputs.get("hand_rgb") is not None:
+        cameras.insert(0, inputs["hand_rgb"])  # the gripper's camera comes first
     batch, window = cameras[0].shape[:2]
-    pixels = torch.stack(cameras, dim=2).flatten(0, 2)
-    if config["act_head"]["action_space"] == "discrete":
-        return _discrete_inputs(config, inputs, len(cameras), batch) | {"pixel_values": pixels}
-
-    text = inputs["text"].repeat_interleave(window, dim=0)
-    text_mask = inputs["text_mask"].repeat_interleave(window, dim=0).long()
-    rows = _Rows(config, text, text_mask, len(cameras))
-    if config["act_head"].get("history_type") == "pre":
+    images = {"pixel_values": torch.stack(cameras, dim=2).flatten(0, 2)}
+    if release.is_discrete:
+        return _discrete_rows(release, inputs, (batch, window), len(cameras)).arguments() | images
+    text, mask = (_every_frame(inputs[name], window) for name in ("text", "text_mask"))
+    rows = _Rows(release, text, mask, len(cameras), release.begin)
+    rows.add_features()
+    if release.is_interleaved:
         rows.join(batch)
-    arguments = rows.arguments() | {
-        "pixel_values": pixels,
-        "frame_mask": torch.ones(batch, window, dtype=torch.bool),
-    }
+    frame_mask = torch.ones(batch, window, dtype=torch.bool, device=text.device)
+    arguments = rows.arguments() | images | {"frame_mask": frame_mask}
     if (actions := inputs.get("action_chunck")) is not None:
-        gripper = actions[..., -1:] * 2 - 1
-        arguments["actions"] = torch.cat([actions[..., :-1], gripper], dim=-1)
+        arguments["actions"] = torch.cat([actions[..., :-1], actions[..., -1:] * 2 - 1], dim=-1)
         if (mask := inputs.get("chunck_mask")) is not None:
             arguments["labels"] = torch.where(mask.bool(), 0, -100)
     return arguments
 
 
-def _discrete_inputs(
-    config: dict[str, Any], inputs: dict[str, torch.Tensor], cameras: int, batch: int
-) -> dict[str, torch.Tensor]:
-    ids, mask = inputs["instr_and_action_ids"].flatten(0, 1), inputs["instr_and_action_mask"].flatten(0, 1).long()
-    rows = _Rows(config, ids, mask, cameras, images_at=1)
-    if (labels := inputs.get("instr_and_action_labels")) is not None:
-        rows.tensors["labels"] = rows.with_images(labels.flatten(0, 1), -100)
-    rows.join(batch)
-    return rows.arguments()
+def _discrete_rows(
+    release: "_Release", inputs: Mapping[str, torch.Tensor], frames: tuple[int, int], cameras: int
+) -> "_Rows":
+    """Prompt and action tokens of each frame, a sample's frames one after another."""
+    ids, mask, labels = (inputs.get(f"instr_and_action_{name}") for name in ("ids", "mask", "labels"))
+    if ids is None:
+        ids, mask = inputs["text"], inputs.get("text_mask")
+    mask = torch.ones_like(ids) if mask is None else mask
+    rows = _Rows(release, _every_frame(ids, frames[1]), _every_frame(mask, frames[1]), cameras, images_at=1)
+    if labels is not None:
+        rows.tensors["labels"] = rows.with_images(_every_frame(labels, frames[1]), -100)
+    rows.join(frames[0])
+    return rows
 
 
-class _Rows:
-    """Rows of `[first ids] [image tokens] [text] [action tokens] [last id]`, as the release builds them: positions
-    count padding, and action tokens come before the last id of the padded row."""
+def _every_frame(tokens: torch.Tensor, window: int) -> torch.Tensor:
+    """`(batch, window, length)`, or `(batch, length)` repeated for every frame, as rows `(batch * window, length)`."""
+    return tokens.flatten(0, 1) if tokens.ndim == 3 else tokens.repeat_interleave(window, dim=0)
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        text: torch.Tensor,
-        mask: torch.Tensor,
-        cameras: int,
-        images_at: int | None = None,
-    ):
-        tokenizer, head = config["tokenizer"], config["act_head"]
-        self.family, self.backbone = _family(config), _backbone_config(config)
-        begin, end = int(tokenizer["bos"] is not None), int(tokenizer["eos"] is not None)
-        self.images_at = begin if images_at is None else images_at
-        self.image_length = cameras * self._tokens_per_image()
-        input_ids, is_image = self.with_images(text, self._image_id()), self.with_images(torch.zeros_like(text), 1)
-        attention = self.with_images(mask, 1)
-        self.tensors = {"input_ids": input_ids, "attention_mask": attention, "is_image": is_image}
-        if head["action_space"] == "continuous":
-            visible = 0 if head.get("fill_zero") else 1
-            self._insert_action_tokens(head.get("latent", 1), input_ids.shape[1] - end, visible, int(text[0, 0]))
-        elif head["action_space"] == "down_sample":
-            self.tensors["feature_token_mask"] = self._pooled(head.get("token_source", "all"), text.shape[1], begin, end)
 
-    def _tokens_per_image(self) -> int:
+@dataclass(frozen=True)
+class _Release:
+    """What of the release's configuration shapes the model and its input."""
+
+    family: str
+    backbone: PreTrainedConfig
+    image_scale: float
+    head: Mapping[str, Any]
+    window: int
+    chunk: int
+    gripper_loss_weight: float
+    uses_hand_camera: bool
+    begin: int
+    end: int
+    action_token_end: int | None
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Self:
+        """Raises ValueError for what cannot be converted."""
+        family, head = config.get("backbone") or config.get("model"), config["act_head"]
+        if family not in BACKBONE_KEYS:
+            raise ValueError(f"backbone {family!r} cannot be converted: known are {sorted(BACKBONE_KEYS)}.")
+        backbone, tokenizer = _backbone_config(config), config.get("tokenizer", {})
+        text = backbone.get_text_config()
+        width = (config.get("backbone_config") or {}).get("hidden_size") or getattr(backbone, "hidden_size", None)
+        orig = config.get("action_tokenizer", {}).get("tokenizer_orig_size")
+        release = cls(
+            family=family,
+            backbone=backbone,
+            # The release divides PaliGemma's image tokens by the root of the config's outer hidden_size, and its
+            # language model multiplies by that of its own.
+            image_scale=math.sqrt(text.hidden_size / (width or text.hidden_size)),
+            head=head,
+            window=config["window_size"],
+            chunk=config["fwd_pred_next_n"],
+            gripper_loss_weight=config.get("arm_gripper_loss_ratio", 0.01),
+            uses_hand_camera=config.get("use_hand_rgb", True),
+            # Both families have a first and a last token; the goldens name them.
+            begin=int(tokenizer.get("bos", True) is not None),
+            end=int(tokenizer.get("eos", True) is not None),
+            action_token_end=orig or PUBLISHED_TOKENIZERS.get((family, text.vocab_size)),
+        )
+        release.check()
+        return release
+
+    def check(self) -> None:
+        known = {
+            "history_type": ("post", "pre"),
+            "action_space": ("continuous", "down_sample", "discrete"),
+            "down_sample": ("none", "pooling"),
+            "token_source": ("all", "vision", "text"),
+        }
+        for name, values in known.items():
+            if self.head.get(name, values[0]) not in values:
+                raise ValueError(f"act_head.{name} = {self.head[name]!r} cannot be converted: known are {values}.")
+        if self.is_interleaved and self.action_space == "down_sample":
+            raise ValueError("act_head.history_type = 'pre' with action_space = 'down_sample' cannot be converted.")
+        if self.is_discrete:
+            if self.action_token_end is None:
+                raise ValueError(
+                    "config['action_tokenizer']['tokenizer_orig_size'] is missing: the tokenizer's vocabulary size, "
+                    "minus its special tokens, minus 10, from which discrete action tokens count down."
+                )
+            low, high = self.head.get("min_action", -1), self.head.get("max_action", 1)
+            if (low, high) != (-1, 1):
+                raise ValueError(f"act_head.min_action and max_action must be -1 and 1, got {low} and {high}.")
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether a sample's frames are one sequence; with a single frame both layouts are the same."""
+        return self.head.get("history_type", "post") == "pre" and self.window > 1
+
+    @property
+    def action_space(self) -> str:
+        return self.head.get("action_space", "continuous")
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.action_space == "discrete"
+
+    @property
+    def has_action_tokens(self) -> bool:
+        return self.action_space == "continuous"
+
+    @property
+    def latent(self) -> int:
+        """Action tokens, or pooled tokens, per frame."""
+        return self.head.get("latent", 1)
+
+    @property
+    def token_source(self) -> str:
+        return self.head.get("token_source", "all") if self.action_space == "down_sample" else "action"
+
+    @property
+    def action_token_scale(self) -> float:
+        """The release scales PaliGemma's learnable token with the text embeddings; here it is written after that."""
+        return math.sqrt(self.backbone.get_text_config().hidden_size) if self.family == "paligemma" else 1.0
+
+    @property
+    def tokens_per_image(self) -> int:
         if self.family == "kosmos":
             return self.backbone.latent_query_num
         return (self.backbone.vision_config.image_size // self.backbone.vision_config.patch_size) ** 2
 
-    def _image_id(self) -> int:
-        return 3 if self.family == "kosmos" else self.backbone.image_token_id
+    def vla_config(self) -> RoboVLMConfig:
+        shared: dict[str, Any] = {
+            "vlm_config": self.backbone,
+            "action_dim": self.head.get("action_dim", 7),
+            "chunk_size": self.chunk,
+            "window_size": self.window,
+        }
+        if self.is_discrete:
+            end = self.action_token_end
+            ids = list(range(end - 1, end - self.head.get("n_bin", 256) - 1, -1))  # they fall as values rise
+            return OneStepDiscreteConfig(**shared, head_config=TokenHeadConfig(), action_token_ids=ids)
+        shared |= {
+            "head_config": self.head_config(),
+            "num_action_tokens": self.latent,
+            "token_source": self.token_source,
+        }
+        if self.is_interleaved:
+            return InterleavedContinuousConfig(**shared)
+        return PolicyHeadContinuousConfig(**shared) if self.window > 1 else OneStepContinuousConfig(**shared)
+
+    def head_config(self) -> HeadConfig:
+        kind = self.head["type"]
+        shared = {"gripper_loss_weight": self.gripper_loss_weight, "hidden_size": self.head.get("hidden_size", 1024)}
+        if kind == "FCDecoder":
+            return MLPHeadConfig(**shared)
+        if kind == "LSTMDecoder":
+            dropout = float(self.head.get("policy_rnn_dropout_p", 0.0))
+            return LSTMHeadConfig(**shared, num_layers=self.head.get("num_layers", 4), dropout=dropout)
+        if kind == "GPTDecoder":
+            return TransformerHeadConfig(**shared)
+        raise ValueError(f"act_head.type = {kind!r} cannot be converted: known are FCDecoder, LSTMDecoder, GPTDecoder.")
+
+
+def _backbone_config(config: Mapping[str, Any]) -> PreTrainedConfig:
+    if (given := config.get("backbone_config")) is not None:
+        values = dict(given)
+        return CONFIG_MAPPING[values.pop("model_type")](**values)
+    name = config.get("vlm", {}).get("pretrained_model_name_or_path")
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"config lacks 'backbone_config', and vlm.pretrained_model_name_or_path = {name!r} holds no config. Set "
+            "config['backbone_config'] = AutoConfig.from_pretrained(<the vision-language model>).to_dict()."
+        ) from error
+
+
+class _Rows:
+    """Rows of `[first id] [image tokens] [text] [action tokens] [last id]`, one per frame, as the release builds them:
+    positions count padding, and action tokens come before the last id of the padded row."""
+
+    def __init__(self, release: _Release, text: torch.Tensor, mask: torch.Tensor, cameras: int, images_at: int):
+        self.release, self.images_at = release, images_at
+        self.text_length, self.image_length = text.shape[1], cameras * release.tokens_per_image
+        self.text_id = int(text[0, 0])
+        image_id = self.text_id if release.family == "kosmos" else release.backbone.image_token_id
+        self.tensors = {
+            "input_ids": self.with_images(text, image_id),
+            "attention_mask": self.with_images(mask.long(), 1),
+            "is_image": self.with_images(torch.zeros_like(text), 1),
+        }
 
     def with_images(self, text: torch.Tensor, value: int) -> torch.Tensor:
         """A tensor over text positions `(rows, length)` with `value` at the image tokens."""
         images = text.new_full((len(text), self.image_length), value)
         return torch.cat([text[:, : self.images_at], images, text[:, self.images_at :]], dim=1)
 
-    def _insert_action_tokens(self, count: int, position: int, visible: int, text_id: int) -> None:
-        values = {"input_ids": text_id, "attention_mask": visible, "is_image": 0, "action_token_mask": 1}
-        self.tensors["action_token_mask"] = torch.zeros_like(self.tensors["is_image"])
-        for name, tensor in self.tensors.items():
-            tokens = tensor.new_full((len(tensor), count), values[name])
-            self.tensors[name] = torch.cat([tensor[:, :position], tokens, tensor[:, position:]], dim=1)
-
-    def _pooled(self, source: str, length: int, begin: int, end: int) -> torch.Tensor:
-        language, whole = length - end - begin, self.tensors["input_ids"].shape[1]
-        chosen = {
-            "all": slice(0, whole),
-            "vision": slice(begin, whole - language - end),
-            "text": slice(whole - language - end, whole - end),
-        }
-        mask = torch.zeros_like(self.tensors["is_image"])
-        mask[:, chosen[source]] = 1
-        return mask
+    def add_features(self) -> None:
+        """Insert action tokens, or mark the tokens that are pooled."""
+        release, length = self.release, self.tensors["input_ids"].shape[1]
+        self.tensors["marks"] = torch.zeros_like(self.tensors["is_image"])
+        if release.has_action_tokens:
+            visible = 0 if release.head.get("fill_zero") else 1
+            values = {"input_ids": self.text_id, "attention_mask": visible, "is_image": 0, "marks": 1}
+            at = length - release.end
+            for name, tensor in self.tensors.items():
+                tokens = tensor.new_full((len(tensor), release.latent), values[name])
+                self.tensors[name] = torch.cat([tensor[:, :at], tokens, tensor[:, at:]], dim=1)
+        else:
+            text_at = length - self.text_length + release.begin
+            parts = {"all": (0, length), "vision": (release.begin, text_at), "text": (text_at, length - release.end)}
+            self.tensors["marks"][:, slice(*parts[release.token_source])] = 1
 
     def join(self, batch: int) -> None:
         """The rows of each sample one after another, padding included."""
@@ -262,11 +361,13 @@ class _Rows:
     def arguments(self) -> dict[str, torch.Tensor]:
         tensors = dict(self.tensors)
         is_image = tensors.pop("is_image")
-        for name in ("action_token_mask", "feature_token_mask"):
-            if name in tensors:
-                tensors[name] = tensors[name].bool()
-        positions = torch.arange(is_image.shape[1]).expand(is_image.shape)
-        if self.family == "kosmos":
-            first = self.backbone.text_config.pad_token_id + 1
-            return tensors | {"image_embeds_position_mask": is_image, "position_ids": positions + first}
-        return tensors | {"token_type_ids": torch.ones_like(is_image)}  # causal, as in the release
+        if (marks := tensors.pop("marks", None)) is not None:
+            tensors["action_token_mask" if self.release.has_action_tokens else "feature_token_mask"] = marks.bool()
+        if self.release.family == "paligemma":
+            return tensors | {"token_type_ids": torch.ones_like(is_image)}  # causal, as in the release
+        tensors["image_embeds_position_mask"] = is_image
+        pad = self.release.backbone.text_config.pad_token_id
+        if (tensors["input_ids"] == pad).any():  # KosMos-2 itself would not count padding
+            positions = torch.arange(is_image.shape[1], device=is_image.device)
+            tensors["position_ids"] = positions.expand_as(is_image) + pad + 1
+        return tensors

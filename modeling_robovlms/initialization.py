@@ -10,7 +10,7 @@ def init_layer(layer: nn.Module) -> None:
     Called for every layer; what was loaded from a checkpoint stays.
     """
     if isinstance(layer, nn.Linear):
-        init.xavier_uniform_(layer.weight)
+        init.xavier_uniform_(layer.weight, gain=getattr(layer, "init_gain", 1.0))
         if layer.bias is not None:
             init.zeros_(layer.bias)
     elif isinstance(layer, nn.MultiheadAttention):

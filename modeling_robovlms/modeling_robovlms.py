@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
@@ -31,7 +31,8 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = list(OWN_MODULES)
+    # Patterns: a bare "head" would also be found in the backbone's "lm_head".
+    _keep_in_fp32_modules_strict = ["action_tokens", "state_encoder", "grounding", "head.history", "head.decoder"]
 
     def __init__(self, config: RoboVLMConfig):
         super().__init__(config)
@@ -142,6 +143,48 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def adapter(self) -> Backbone:
         """How this backbone family is run."""
         return backbone_adapter(self.backbone)
+
+    # The framework's seven handles on the vision-language model.
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The vision-language model."""
+        return self.backbone
+
+    @property
+    def image_processor(self) -> Any:
+        """The image processor saved with the checkpoint (or the backbone) that this model was loaded from.
+
+        Raises:
+            OSError: if there is none.
+        """
+        return AutoImageProcessor.from_pretrained(self.name_or_path)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the text side's hidden states."""
+        return self.config.get_text_config().hidden_size
+
+    @property
+    def word_embedding(self) -> nn.Module:
+        """The module that embeds `input_ids`."""
+        return self.get_input_embeddings()
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """The language model inside the vision-language model."""
+        return self.adapter.text_tower
+
+    @property
+    def vision_tower(self) -> nn.Module:
+        """The vision encoder inside the vision-language model."""
+        return self.adapter.vision_tower
+
+    def model_encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
+        """Images `(images, 3, height, width)`, or as the backbone's processor lays them out, to what the language
+        model reads of them, `(images, tokens, hidden_size)`; `image_inputs` are the processor's other image outputs.
+        """
+        return self.adapter.encode_images(pixel_values, **image_inputs)
 
 
 class ContinuousVLA(RoboVLMPreTrainedModel):

@@ -11,6 +11,7 @@ from ..configuration.configuration_robovlms import OneStepDiscreteConfig
 from .modeling_robovlms import RoboVLMPreTrainedModel
 from .outputs import VLAOutput
 from .packing import rows_of_equal_length
+from .streaming import VLACache
 
 
 class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
@@ -151,6 +152,10 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             logits_processor=LogitsProcessorList([OnlyTokens(torch.tensor(allowed, device=self.device))]),
         )[:, inputs["input_ids"].shape[1] :]
         return torch.where(torch.isin(written, self.action_token_ids), written, -1)
+
+    def new_cache(self, batch: int) -> VLACache:
+        """Nothing is remembered: there is no history."""
+        return VLACache({"rows": torch.zeros(batch, dtype=torch.bool, device=self.device)})
 
     @torch.inference_mode()
     def predict_action(self, cache: Any = None, generator: Any = None, **inputs: Any) -> torch.Tensor:

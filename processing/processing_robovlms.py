@@ -14,6 +14,7 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from ..configuration.action_contract import ActionContract
 from .backbone_inputs import backbone_inputs
 from .appended_tokens import append_tokens
+from .fast_action_tokenizer import FASTActionTokenizer
 from .normalization import ActionNormalizer, VectorNormalizer
 from .uniform_action_tokenizer import UniformActionTokenizer, new_token_ids, reused_token_ids
 
@@ -38,6 +39,7 @@ class RoboVLMProcessor(ProcessorMixin):
         action_token_ids: those ids, from -1 to +1; chosen by `action_token_placement` if None.
         action_token_placement: "reuse" the vocabulary's last ordinary tokens, or add "new" ones.
         decoding: "autoregressive" or "parallel", of the discrete structure.
+        fast: a FAST encoding of chunks instead of uniform bins; see `fit_fast`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class RoboVLMProcessor(ProcessorMixin):
         action_token_ids: Sequence[int] | None = None,
         action_token_placement: Literal["reuse", "new"] = "reuse",
         decoding: Literal["autoregressive", "parallel"] = "autoregressive",
+        fast: FASTActionTokenizer | Mapping[str, Any] | None = None,
     ):
         if isinstance(contracts, ActionContract):
             contracts = {contracts.embodiment: contracts}
@@ -77,8 +80,10 @@ class RoboVLMProcessor(ProcessorMixin):
         self.text_token_id = self._ordinary_text_id()
         self.decoding = decoding
         self.raw_prompt = raw_prompt
-        self.action_tokenizer: UniformActionTokenizer | None = None
-        if action_token_ids is not None:
+        self.action_tokenizer: UniformActionTokenizer | FASTActionTokenizer | None = None
+        if fast is not None:
+            self.action_tokenizer = fast if isinstance(fast, FASTActionTokenizer) else FASTActionTokenizer(**fast)
+        elif action_token_ids is not None:
             self.action_tokenizer = UniformActionTokenizer(action_token_ids)
         elif action_bins is not None:
             choose = new_token_ids if action_token_placement == "new" else reused_token_ids
@@ -88,7 +93,21 @@ class RoboVLMProcessor(ProcessorMixin):
             if len(sizes) > 1:
                 raise ValueError(f"Discrete actions need one chunk size and action width for all contracts, got {sizes}.")
             chunk_size, action_dim = sizes.pop()
-            self.num_action_tokens = chunk_size * action_dim
+            # FAST may need a token for each coefficient, and one more to end.
+            self.num_action_tokens = chunk_size * action_dim + int(self.is_fast)
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether chunks are written in the FAST encoding."""
+        return isinstance(self.action_tokenizer, FASTActionTokenizer)
+
+    def fit_fast(
+        self, chunks: Any, embodiment: str | None = None, vocab_size: int = 1024, scale: float = 10.0
+    ) -> FASTActionTokenizer:
+        """Train a FAST encoding on raw chunks `(chunks, chunk, action_dim)`, with the vocabulary's last ordinary tokens
+        for its own; make a processor with `fast=` of it."""
+        ids = reused_token_ids(self.tokenizer, vocab_size)
+        return FASTActionTokenizer.fit(self.encode_actions(chunks, embodiment), vocab_size, scale, token_ids=ids)
 
     @classmethod
     def from_backbone(
@@ -287,6 +306,12 @@ class RoboVLMProcessor(ProcessorMixin):
     def _add_action_tokens(self, inputs: BatchFeature, valid: torch.Tensor) -> None:
         """Labels of the discrete structure; autoregressive action tokens are also appended to the prompts."""
         rows = len(inputs["input_ids"])
+        if self.is_fast:
+            stop = self.tokenizer.eos_token_id
+            chunks = inputs["actions"].flatten(0, 1).numpy()
+            ids = [torch.tensor([*self.action_tokenizer.encode(chunk), stop]) for chunk in chunks]
+            append_tokens(inputs, ids, ids, self.tokenizer.pad_token_id)
+            return
         ids = torch.from_numpy(self.action_tokenizer.encode(inputs["actions"].numpy())).reshape(rows, -1)
         counts = valid[..., None].expand(inputs["actions"].shape).reshape(rows, -1)
         targets = torch.where(counts, ids, -100)
@@ -294,7 +319,7 @@ class RoboVLMProcessor(ProcessorMixin):
             labels = torch.full_like(inputs["input_ids"], -100)
             inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], targets)
         else:
-            append_tokens(inputs, ids, targets, self.tokenizer.pad_token_id)
+            append_tokens(inputs, list(ids), list(targets), self.tokenizer.pad_token_id)
 
     def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
         """Raw `(..., action_dim)` to normalised float32."""
@@ -307,8 +332,8 @@ class RoboVLMProcessor(ProcessorMixin):
         return self._actions[self.contract(embodiment).embodiment].decode(actions)
 
     def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None) -> np.ndarray:
-        """Token ids `(..., chunk * action_dim)` of the discrete structure to actions `(..., chunk, action_dim)` in the
-        robot's units.
+        """Token ids `(rows, tokens)` of the discrete structure to actions `(rows, chunk, action_dim)` in the robot's
+        units. FAST rows end at their first -1.
 
         Raises:
             ValueError: for a token that is no action token, or if this processor writes no tokens.
@@ -316,8 +341,12 @@ class RoboVLMProcessor(ProcessorMixin):
         if self.action_tokenizer is None:
             raise ValueError("This processor has no action tokenizer: make it with action_bins for discrete actions.")
         contract = self.contract(embodiment)
-        values = self.action_tokenizer.decode(np.asarray(token_ids))
-        values = values.reshape(*values.shape[:-1], contract.chunk_size, contract.action_dim)
+        token_ids = np.asarray(token_ids)
+        if self.is_fast:
+            values = np.stack([self.action_tokenizer.decode(row[row >= 0]) for row in token_ids])
+        else:
+            values = self.action_tokenizer.decode(token_ids)
+            values = values.reshape(len(values), contract.chunk_size, contract.action_dim)
         return self.decode_actions(values, contract.embodiment)
 
     def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
@@ -333,7 +362,10 @@ class RoboVLMProcessor(ProcessorMixin):
             "num_action_tokens": self.num_action_tokens,
             "prompt_template": self.prompt_template,
             "action_attention": self.action_attention,
-            "action_token_ids": None if self.action_tokenizer is None else list(self.action_tokenizer.token_ids),
+            "action_token_ids": list(self.action_tokenizer.token_ids)
+            if self.action_tokenizer is not None and not self.is_fast
+            else None,
+            "fast": self.action_tokenizer.to_dict() if self.is_fast else None,
             "decoding": self.decoding,
             "raw_prompt": self.raw_prompt,
         }

@@ -116,9 +116,13 @@ class Policy:
             embodiment=contract.embodiment,
         ).to(self.model.device)
         cache = self._cache.select(due)
-        chunks = self.model.predict_action(**inputs, cache=cache)
+        if self.processor.action_tokenizer is not None:
+            tokens = self.model.predict_tokens(**inputs).cpu().numpy()
+            decoded = self.processor.decode_action_tokens(tokens, embodiment=contract.embodiment)
+        else:
+            chunks = self.model.predict_action(**inputs, cache=cache)
+            decoded = self.processor.decode_actions(chunks, embodiment=contract.embodiment)
         self._cache.write(due, cache)
-        decoded = self.processor.decode_actions(chunks, embodiment=contract.embodiment)
         replan = self._steps[due] % contract.n_action_steps == 0
         self._chunks[due[replan]] = decoded[replan]
 

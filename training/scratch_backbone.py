@@ -81,7 +81,7 @@ def write_scratch_backbone(
 @torch.no_grad()
 def _widen(model: nn.Module) -> None:
     """Initial weights that suit narrow layers: standard deviation 1/sqrt(fan-in), halved where a layer writes into the
-    residual stream. The families' own 0.02 is made for widths in the thousands; here it costs six times the steps."""
+    residual stream."""
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             writes = name.endswith(("o_proj", "down_proj", "out_proj", "fc2"))

@@ -1,0 +1,89 @@
+"""The policy: independent rows, resets, when it observes and when it predicts."""
+
+import numpy as np
+import pytest
+import torch
+
+from robovlms import LSTMHeadConfig, OneStepContinuousVLA, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms.serving import random_observation
+
+LSTM = LSTMHeadConfig(hidden_size=32, num_layers=1, decoder_sizes=(32,))
+SENTENCES = ["pick up the red block", "push"]
+
+
+@pytest.fixture(scope="module")
+def parts(backbone, contract):
+    agreed = contract(window_size=3, history_stride=2, n_action_steps=2)
+    torch.manual_seed(0)
+    vla = PolicyHeadContinuousVLA.from_backbone(backbone("smolvlm"), agreed, head_config=LSTM)
+    return vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed)
+
+
+def observations(contract, steps, seed):
+    return [random_observation(contract, seed=100 * seed + step) for step in range(steps)]
+
+
+def test_rows_are_independent_and_reset_alone(parts):
+    together, contract = Policy(*parts), parts[1].contract()
+    streams = [observations(contract, 9, seed) for seed in range(2)]
+    alone = [Policy(*parts) for _ in range(2)]
+    for step in range(9):
+        if step == 5:
+            together.reset(rows=[1])
+            alone[1].reset()
+        actions = together.select_action([stream[step] for stream in streams], SENTENCES)
+        for row in range(2):
+            own = alone[row].select_action(streams[row][step], SENTENCES[row])
+            np.testing.assert_allclose(actions[row], own, atol=1e-5)
+
+
+@torch.no_grad()
+def test_actions_are_those_of_the_window_that_training_sees(parts):
+    """Observes every second step, predicts every second step, executes the chunk's actions in between."""
+    vla, processor = parts
+    policy, contract = Policy(vla, processor), processor.contract()
+    seen = observations(contract, 8, 0)
+    for step, observation in enumerate(seen):
+        action = policy.select_action(observation, SENTENCES[0])
+        newest = step - step % 2
+        frames = [seen[index] for index in range(newest % 2, newest + 1, 2)][-contract.window_size :]
+        inputs = processor(
+            images={c: np.stack([frame["images"][c] for frame in frames]) for c in contract.camera_names},
+            instruction=SENTENCES[0],
+            state=np.stack([frame["state"] for frame in frames]),
+        )
+        chunk = processor.decode_actions(vla(**inputs).actions[0, -1])
+        np.testing.assert_allclose(action, chunk[step % 2], atol=1e-5)
+
+
+def test_model_and_processor_must_belong_together(parts, backbone, contract):
+    other = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(chunk_size=5, window_size=3))
+    with pytest.raises(ValueError, match="chunk_size is 5 in the contract"):
+        Policy(parts[0], other)
+    grippers = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(window_size=3, grippers=()))
+    with pytest.raises(ValueError, match="gripper_dims"):
+        Policy(parts[0], grippers)
+
+
+def test_bad_observations(parts):
+    policy = Policy(*parts)
+    observation = random_observation(policy.contract)
+    with pytest.raises(ValueError, match="lack camera.*static"):
+        policy.select_action({"images": {}, "state": observation["state"]}, "push")
+    policy.reset()
+    with pytest.raises(ValueError, match="lacks 'state'"):
+        policy.select_action({"images": observation["images"]}, "push")
+    policy.reset()
+    policy.select_action([observation] * 2, SENTENCES)
+    with pytest.raises(ValueError, match="Got 3 observations, the episode runs with 2"):
+        policy.select_action([observation] * 3, [*SENTENCES, "push"])
+
+
+def test_one_step_policy(backbone, contract):
+    agreed = contract(n_action_steps=3)
+    vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed)
+    policy = Policy(vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed))
+    observation = random_observation(agreed)
+    chunk = [policy.select_action(observation, "push") for _ in range(3)]
+    assert np.array_equal(policy.select_action(observation, "push"), chunk[0])
+    assert set(np.array(chunk)[:, 6]) <= {0.0, 1.0}  # the gripper's own two values
