@@ -66,9 +66,8 @@ class VectorSpec(StrictRecord):
     def validate(self) -> None:
         if not self.names or len(set(self.names)) != len(self.names):
             raise ValueError(f"VectorSpec.names must be non-empty and unique, got {self.names}.")
-        for name in ("units", "mask"):
-            values = getattr(self, name)
-            if values is not None and len(values) not in ({0, len(self.names)} if name == "units" else {len(self.names)}):
+        for name, values in (("units", self.units or None), ("mask", self.mask)):
+            if values is not None and len(values) != len(self.names):
                 raise ValueError(f"VectorSpec.{name} has {len(values)} entries for {len(self.names)} dimensions.")
         if self.statistics is not None and len(self.statistics.q01) != len(self.names):
             raise ValueError(
@@ -96,7 +95,9 @@ class GripperSpec(StrictRecord):
 
     def validate(self) -> None:
         if not (math.isfinite(self.open_value) and math.isfinite(self.closed_value)):
-            raise ValueError(f"GripperSpec: open_value = {self.open_value}, closed_value = {self.closed_value}: not finite.")
+            raise ValueError(
+                f"GripperSpec: open_value = {self.open_value}, closed_value = {self.closed_value}: not finite."
+            )
         if self.open_value == self.closed_value:
             raise ValueError(f"GripperSpec: open_value and closed_value are both {self.open_value}.")
 
@@ -116,7 +117,9 @@ class CameraSpec(StrictRecord):
 
     def validate(self) -> None:
         if self.height < 1 or self.width < 1:
-            raise ValueError(f"CameraSpec {self.name!r}: height and width must be positive, got {self.height}x{self.width}.")
+            raise ValueError(
+                f"CameraSpec {self.name!r}: height and width must be positive, got {self.height}x{self.width}."
+            )
 
 
 @dataclass(frozen=True)

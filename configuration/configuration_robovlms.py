@@ -13,6 +13,7 @@ from transformers.configuration_utils import SubConfigSpec
 from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
 
+
 @strict
 class RoboVLMConfig(PreTrainedConfig):
     r"""Base config of every VLA.

@@ -18,7 +18,6 @@ from .statistics import statistics
 
 def action_contract(
     dataset,
-    embodiment: str | None = None,
     n_action_steps: int = 1,
     grippers: tuple[GripperSpec, ...] | None = None,
     normalization: NormalizationMode = "quantile",
@@ -32,8 +31,7 @@ def action_contract(
 
     Args:
         dataset: LeRobotDataset or CalvinDataset; gives chunk, window, stride, cameras, frequency, names, units and
-            statistics.
-        embodiment: name of the contract; the dataset's `embodiment` by default.
+            statistics, and names the contract by its `embodiment`, which its samples carry.
         n_action_steps: actions executed per prediction.
         grippers: the on/off dimensions. None: those of the known embodiment; else the last dimension, if its name
             contains "gripper" and it takes only two values in the data, of which the larger is taken for open; other
@@ -56,7 +54,7 @@ def action_contract(
     if use_state and "state" in computed:
         state = _vector(dataset.state_names, dataset.state_units or (), computed["state"], normalization)
     return ActionContract(
-        embodiment=embodiment or dataset.embodiment,
+        embodiment=dataset.embodiment,
         action=_vector(action_names, units, computed["action"], normalization),
         state=state,
         cameras=tuple(CameraSpec(name, *shape) for name, shape in dataset.camera_shapes.items()),

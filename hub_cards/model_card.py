@@ -46,7 +46,9 @@ def render_model_card(checkpoint: str | Path) -> ModelCard:
         contracts=contracts,
         processor=processor,
         record=record,
-        pictures=sorted(file.name for file in (folder / "pictures").glob("*.*")) if (folder / "pictures").exists() else [],
+        pictures=sorted(file.name for file in (folder / "pictures").glob("*.*"))
+        if (folder / "pictures").exists()
+        else [],
         training=_read(folder / "trainer_state.json"),
     )
 

@@ -10,7 +10,8 @@ from .policy_head import PolicyHeadContinuousVLA
 from .streaming import VLACache
 
 STRUCTURES: dict[str, type[RoboVLMPreTrainedModel]] = {
-    vla.config_class.structure: vla for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
+    vla.config_class.structure: vla
+    for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
 }
 """The structures by name."""
 

@@ -274,7 +274,9 @@ class Kosmos2Backbone(HeadModelBackbone):
     """Images enter through the head model, and only without a past: with one, they are written where they belong."""
 
     def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
-        raise ValueError("KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible.")
+        raise ValueError(
+            "KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible."
+        )
 
     @property
     def text_tower(self) -> nn.Module:

@@ -44,9 +44,7 @@ class BandedAttention:
             states.update(zip(chosen.tolist(), per_row(now, len(chosen)), strict=True))
         return torch.cat([states[row] for row in range(rows)])
 
-    def step(
-        self, inputs: dict[str, Any], marks: torch.Tensor, tokens: torch.Tensor, past: VLACache
-    ) -> torch.Tensor:
+    def step(self, inputs: dict[str, Any], marks: torch.Tensor, tokens: torch.Tensor, past: VLACache) -> torch.Tensor:
         """Last hidden states of one new frame per row, `(rows, sequence, hidden)`; its keys and values enter `past`."""
         rows, length = marks.shape
         own_mask = inputs["attention_mask"].long()
@@ -65,11 +63,12 @@ class BandedAttention:
         for layer, kept in enumerate(cache.layers):
             for name, value in ((KEYS, kept.keys), (VALUES, kept.values)):
                 newest = value[:, :, -length:]
-                window = past[f"{name}{layer}"] if f"{name}{layer}" in past else newest.new_zeros(
-                    rows, self.kept, *newest.shape[1:]
+                window = (
+                    past[f"{name}{layer}"]
+                    if f"{name}{layer}" in past
+                    else newest.new_zeros(rows, self.kept, *newest.shape[1:])
                 )
                 past[f"{name}{layer}"] = push(window, newest)
         past[MASK] = push(mask, own_mask)
         past[POSITION] = (position_ids * own_mask).reshape(-1, rows, length).amax(dim=(0, 2)) + 1
         return states
-

@@ -301,7 +301,9 @@ class _Release:
             return LSTMHeadConfig(**shared, num_layers=self.head.get("num_layers", 4), dropout=dropout)
         if kind == "GPTDecoder":
             return TransformerHeadConfig(**shared)
-        raise ValueError(f"act_head.type = {kind!r} cannot be converted: known are FCDecoder, LSTMDecoder, GPTDecoder.")
+        raise ValueError(
+            f"act_head.type = {kind!r} cannot be converted: known are FCDecoder, LSTMDecoder, GPTDecoder."
+        )
 
 
 def _backbone_config(config: Mapping[str, Any]) -> PreTrainedConfig:

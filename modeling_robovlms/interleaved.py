@@ -81,7 +81,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
         seen = cache[SEEN]
         joined = {name: rows[seen] for name, rows in cache.named(TOKENS).items()}
         joined |= self.adapter.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
-        features = self.features(joined, seen, cache[STATE] if STATE in cache else None)
+        features = self.features(joined, seen, cache.get(STATE))
         return self.head.newest(features, seen, generator=generator)
 
     def _remember(self, inputs: dict[str, Any], state: torch.Tensor | None, cache: VLACache) -> None:
@@ -99,7 +99,9 @@ class InterleavedContinuousVLA(ContinuousVLA):
         if state is not None:
             newest[STATE] = state[:, 0]
         for name, value in newest.items():
-            window = cache[name] if name in cache else value.new_zeros(batch, self.config.window_size, *value.shape[1:])
+            window = (
+                cache[name] if name in cache else value.new_zeros(batch, self.config.window_size, *value.shape[1:])
+            )
             cache[name] = push(window, value)
 
 

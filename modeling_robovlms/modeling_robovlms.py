@@ -1,6 +1,6 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -32,7 +32,13 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     # Patterns: a bare "head" would also be found in the backbone's "lm_head".
-    _keep_in_fp32_modules_strict = ["action_tokens", "state_encoder", "grounding", "head.history", "head.decoder"]
+    _keep_in_fp32_modules_strict: ClassVar[list[str]] = [
+        "action_tokens",
+        "state_encoder",
+        "grounding",
+        "head.history",
+        "head.decoder",
+    ]
 
     def __init__(self, config: RoboVLMConfig):
         super().__init__(config)

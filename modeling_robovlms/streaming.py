@@ -35,6 +35,10 @@ class VLACache:
             )
         self.entries[name] = value
 
+    def get(self, name: str) -> torch.Tensor | None:
+        """The entry, or None."""
+        return self.entries.get(name)
+
     def named(self, prefix: str) -> dict[str, torch.Tensor]:
         """The entries whose names start with `prefix`, without it."""
         return {name.removeprefix(prefix): self[name] for name in self.entries if name.startswith(prefix)}

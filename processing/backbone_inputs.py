@@ -40,9 +40,7 @@ class BackboneInputs:
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
         """One row per text; `images[row]` in the order of its placeholders. Rows are padded to the longest."""
-        inputs = self.processor(
-            text=texts, images=images, padding=True, return_tensors="pt", **self.call_options()
-        )
+        inputs = self.processor(text=texts, images=images, padding=True, return_tensors="pt", **self.call_options())
         inputs.pop("labels", None)
         return inputs
 

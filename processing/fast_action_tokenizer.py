@@ -32,7 +32,9 @@ class FASTActionTokenizer:
         self._token_of = {token: index for index, token in enumerate(self.token_ids)}
 
     @classmethod
-    def fit(cls, chunks: np.ndarray, vocab_size: int = 1024, scale: float = 10.0, token_ids: Sequence[int] = ()) -> Self:
+    def fit(
+        cls, chunks: np.ndarray, vocab_size: int = 1024, scale: float = 10.0, token_ids: Sequence[int] = ()
+    ) -> Self:
         """Train the encoding on normalised chunks `(chunks, chunk_size, action_dim)`.
 
         `token_ids` has an id for each token; its length may then be that of the encoding found (at most `vocab_size`).

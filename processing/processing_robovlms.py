@@ -12,8 +12,8 @@ import transformers
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from ..configuration.action_contract import ActionContract
-from .backbone_inputs import backbone_inputs
 from .appended_tokens import append_tokens
+from .backbone_inputs import backbone_inputs
 from .fast_action_tokenizer import FASTActionTokenizer
 from .normalization import ActionNormalizer, VectorNormalizer
 from .uniform_action_tokenizer import UniformActionTokenizer, new_token_ids, reused_token_ids
@@ -91,7 +91,9 @@ class RoboVLMProcessor(ProcessorMixin):
         if self.action_tokenizer is not None:
             sizes = {(contract.chunk_size, contract.action_dim) for contract in self.contracts.values()}
             if len(sizes) > 1:
-                raise ValueError(f"Discrete actions need one chunk size and action width for all contracts, got {sizes}.")
+                raise ValueError(
+                    f"Discrete actions need one chunk size and action width for all contracts, got {sizes}."
+                )
             chunk_size, action_dim = sizes.pop()
             # FAST may need a token for each coefficient, and one more to end.
             self.num_action_tokens = chunk_size * action_dim + int(self.is_fast)
@@ -202,7 +204,9 @@ class RoboVLMProcessor(ProcessorMixin):
             self._add_actions(inputs, actions, action_mask, contracts, (batch, window))
         if grounding is not None:
             grounding = np.asarray(grounding, dtype=np.float32)
-            inputs["grounding"] = torch.from_numpy(_shaped(grounding, (batch, window, grounding.shape[-1]), "grounding"))
+            inputs["grounding"] = torch.from_numpy(
+                _shaped(grounding, (batch, window, grounding.shape[-1]), "grounding")
+            )
         return inputs
 
     def _contracts_per_sample(self, embodiment: str | Sequence[str] | None, batch: int) -> list[ActionContract]:
@@ -295,7 +299,9 @@ class RoboVLMProcessor(ProcessorMixin):
                 f"actions must have shape (batch, window, chunk, action_dim) = {wanted} + (action_dim,), "
                 f"got {np.asarray(actions).shape}."
             )
-        encoded = [self.encode_actions(row, contract.embodiment) for row, contract in zip(values, contracts, strict=True)]
+        encoded = [
+            self.encode_actions(row, contract.embodiment) for row, contract in zip(values, contracts, strict=True)
+        ]
         inputs["actions"] = torch.from_numpy(np.stack(encoded))
         valid = _mask(action_mask, wanted, "action_mask") & inputs["frame_mask"][..., None]
         if self.action_tokenizer is None:
@@ -410,6 +416,8 @@ def _mask(mask: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
 
 def _shaped(values: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     """`values` in `shape`; leading axes of size 1 may be missing."""
-    if tuple(values.shape) != shape[len(shape) - values.ndim :] or any(n != 1 for n in shape[: len(shape) - values.ndim]):
+    if tuple(values.shape) != shape[len(shape) - values.ndim :] or any(
+        n != 1 for n in shape[: len(shape) - values.ndim]
+    ):
         raise ValueError(f"{name} must have shape {shape}, got {tuple(values.shape)}.")
     return values.reshape(shape)

@@ -36,7 +36,9 @@ class UniformActionTokenizer:
         """
         ids = np.asarray(ids)
         if unknown := sorted(set(ids.ravel().tolist()) - set(self._bin_of)):
-            raise ValueError(f"id(s) {unknown[:8]} are no action tokens; those are {min(self.token_ids)} to {max(self.token_ids)}.")
+            raise ValueError(
+                f"id(s) {unknown[:8]} are no action tokens; those are {min(self.token_ids)} to {max(self.token_ids)}."
+            )
         bins = np.array([self._bin_of[token] for token in ids.ravel().tolist()], dtype=int).reshape(ids.shape)
         return self._centers[bins].astype(np.float32)
 

@@ -67,7 +67,9 @@ def test_discrete_labels_are_the_tokenizers(name, golden):
     ids = [[token for token in row if token in tokenizer.token_ids] for row in labels.tolist()]
     # The release tokenises before it maps the gripper to {0, 1}; `infer*.action` are decoded middles of bins.
     for index, row in enumerate(ids):
-        theirs = tokenizer.decode(case["outputs"][f"infer{index}.action_token_ids"][0].numpy().clip(*_range(tokenizer)))
+        theirs = tokenizer.decode(
+            case["outputs"][f"infer{index}.action_token_ids"][0].numpy().clip(*_range(tokenizer))
+        )
         np.testing.assert_allclose(theirs[:6], case["outputs"][f"infer{index}.action"][0, :6].numpy(), atol=2e-5)
         assert len(row) == 7
 

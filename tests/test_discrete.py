@@ -113,9 +113,7 @@ def test_new_tokens_grow_the_vocabulary(backbone, contract, tmp_path):
 def test_what_makes_no_sense_is_refused(backbone, contract):
     with pytest.raises(ValueError, match="KosMos-2 builds its own causal mask"):
         agreed = contract(state=None)
-        processor = RoboVLMProcessor.from_backbone(
-            backbone("kosmos-2"), agreed, action_bins=32, decoding="parallel"
-        )
+        processor = RoboVLMProcessor.from_backbone(backbone("kosmos-2"), agreed, action_bins=32, decoding="parallel")
         vla = OneStepDiscreteVLA.from_backbone(
             backbone("kosmos-2"), agreed, action_token_ids=processor.action_tokenizer.token_ids, decoding="parallel"
         )

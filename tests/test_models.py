@@ -223,7 +223,9 @@ def test_the_future_is_unseen(family, structure, make, sample):
     window = STRUCTURES[structure][1]
     frames = {"frame_mask": np.ones(window, dtype=bool)}
     one, other = (sample(made.contract, seed) for seed in (0, 1))
-    images = {name: np.concatenate([pixels[:-1], other["images"][name][-1:]]) for name, pixels in one["images"].items()}
+    images = {
+        name: np.concatenate([pixels[:-1], other["images"][name][-1:]]) for name, pixels in one["images"].items()
+    }
     before = features(made.vla, batch_of(made, sample, [0], **frames))
     after = features(made.vla, batch_of(made, sample, [0], **frames, images=images))
     assert (after - before)[:, -1].abs().amax() > 1e-4
@@ -256,7 +258,7 @@ def test_gradients_reach_everything_that_is_not_frozen(family, structure, make, 
     assert {name.split(".")[0] for name in trained} == {*OWN, "backbone"}
     for part in ("vision", "visual") if family == "qwen2_vl" else ("vision",):
         moved = [name for name in set(trained) - still if part in name and name.startswith("backbone.")]
-        assert moved or part == "vision" and family == "qwen2_vl"
+        assert moved or (part == "vision" and family == "qwen2_vl")
     assert [name for name in set(trained) - still if "vis" not in name and name.startswith("backbone.")]
     made.vla.zero_grad()
 
@@ -300,7 +302,7 @@ def test_backbones_that_cannot_serve(backbone, contract, tmp_path):
         hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=32
     )
     LlamaForCausalLM(text_only).save_pretrained(tmp_path / "text")
-    with pytest.raises(ValueError, match="backbone.*text' is of type 'llama', which takes no images"):
+    with pytest.raises(ValueError, match=r"backbone.*text' is of type 'llama', which takes no images"):
         PolicyHeadContinuousVLA.from_backbone(str(tmp_path / "text"), contract())
 
     shutil.copytree(backbone("smolvlm"), tmp_path / "torn")
@@ -308,7 +310,7 @@ def test_backbones_that_cannot_serve(backbone, contract, tmp_path):
     lost = next(name for name in weights if "q_proj" in name)
     del weights[lost]
     save_file(weights, tmp_path / "torn" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match="torn does not hold the whole backbone: missing.*q_proj"):
+    with pytest.raises(ValueError, match=r"torn does not hold the whole backbone: missing.*q_proj"):
         PolicyHeadContinuousVLA.from_backbone(str(tmp_path / "torn"), contract())
 
 

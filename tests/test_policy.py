@@ -68,7 +68,7 @@ def test_model_and_processor_must_belong_together(parts, backbone, contract):
 def test_bad_observations(parts):
     policy = Policy(*parts)
     observation = random_observation(policy.contract)
-    with pytest.raises(ValueError, match="lack camera.*static"):
+    with pytest.raises(ValueError, match=r"lack camera.*static"):
         policy.select_action({"images": {}, "state": observation["state"]}, "push")
     policy.reset()
     with pytest.raises(ValueError, match="lacks 'state'"):

@@ -34,8 +34,7 @@ def specs(draw, mode: str) -> VectorSpec:
     constant = draw(st.lists(st.booleans(), min_size=width, max_size=width))
     for low, high in (("q01", "q99"), ("min", "max")):
         pairs = [
-            (a, a) if same else sorted((a, b))
-            for a, b, same in zip(values[low], values[high], constant, strict=True)
+            (a, a) if same else sorted((a, b)) for a, b, same in zip(values[low], values[high], constant, strict=True)
         ]
         values[low], values[high] = map(list, zip(*pairs, strict=True))
     mask = draw(st.none() | st.lists(st.booleans(), min_size=width, max_size=width))
@@ -161,7 +160,9 @@ def test_batch_of_windows(family, processor, contract, sample):
     assert (inputs["attention_mask"][mask] == 1).all()
     assert (inputs["input_ids"][mask] == ours.text_token_id).all()
     assert not (inputs["input_ids"] == ours.action_token_id).any()
-    for ids, row, instruction in zip(inputs["input_ids"], mask, np.repeat([s["instruction"] for s in batch], real.sum(axis=1))):
+    for ids, row, instruction in zip(
+        inputs["input_ids"], mask, np.repeat([s["instruction"] for s in batch], real.sum(axis=1)), strict=True
+    ):
         assert instruction in ours.decode(ids[: row.nonzero()[0, 0]])  # the instruction comes before the action tokens
 
     frame_mask = np.stack([s["frame_mask"] for s in batch])
@@ -240,7 +241,10 @@ GOOD = {
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": {"static": GOOD["images"]["static"]}}, r"images lack camera\(s\) \['gripper'\] of embodiment 'arm'"),
+        (
+            {"images": {"static": GOOD["images"]["static"]}},
+            r"images lack camera\(s\) \['gripper'\] of embodiment 'arm'",
+        ),
         (
             {"images": GOOD["images"] | {"static": np.zeros((2, 64, 48, 3), np.uint8)}},
             r"images\['static'\] must be uint8 of shape \(window, 48, 64, 3\).*got uint8 \(2, 64, 48, 3\)",

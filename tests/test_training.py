@@ -22,8 +22,8 @@ STRUCTURES = {
 
 def build(vla_class, backbone, family="smolvlm"):
     window, head = STRUCTURES[vla_class]
-    dataset = LeRobotDataset(FOLDER, window_size=window, chunk_size=4)
-    contract = action_contract(dataset, embodiment="arm")
+    dataset = LeRobotDataset(FOLDER, window_size=window, chunk_size=4, embodiment="my_arm")
+    contract = action_contract(dataset)
     torch.manual_seed(0)
     vla = vla_class.from_backbone(backbone(family), contract, head_config=head)
     return vla, RoboVLMProcessor.from_backbone(backbone(family), contract), dataset
@@ -61,7 +61,9 @@ def test_the_loss_falls_and_actions_stay_in_range(vla_class, backbone, tmp_path)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     assert {"pose_loss"} <= set(trainer.state.log_history[0])
     sample = dataset[50]
-    inputs = processor(sample["images"], sample["instruction"], state=sample["state"][None], frame_mask=sample["frame_mask"][None])
+    inputs = processor(
+        sample["images"], sample["instruction"], state=sample["state"][None], frame_mask=sample["frame_mask"][None]
+    )
     decoded = processor.decode_actions(vla.predict_action(**inputs))
     low, high = dataset.action.min(axis=0), dataset.action.max(axis=0)
     assert (decoded >= low - 1e-5).all() and (decoded <= high + 1e-5).all()

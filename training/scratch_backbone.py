@@ -35,7 +35,9 @@ def write_scratch_backbone(
     patch_size = patch_size or image_size // 8
     side = image_size // patch_size
     if image_size % patch_size or side % 2:
-        raise ValueError(f"image_size = {image_size} must hold an even number of patches of patch_size = {patch_size}.")
+        raise ValueError(
+            f"image_size = {image_size} must hold an even number of patches of patch_size = {patch_size}."
+        )
     folder = Path(folder)
     tokenizer = _tokenizer(sentences)
     ids = tokenizer.convert_tokens_to_ids

@@ -31,7 +31,9 @@ class VLAArguments:
     )
     structure: str = field(default="policy_head_continuous", metadata={"choices": sorted(STRUCTURES)})
     head: str = field(default="lstm", metadata={"choices": sorted(HEAD_CONFIGS)})
-    checkpoint: str | None = field(default=None, metadata={"help": "Where model and processor go; default: output_dir."})
+    checkpoint: str | None = field(
+        default=None, metadata={"help": "Where model and processor go; default: output_dir."}
+    )
     head_options: str = field(
         default='{"hidden_size": 256, "num_layers": 1, "decoder_sizes": [256], "gripper_loss_weight": 0.1}',
         metadata={"help": "JSON: fields of the head's config."},
@@ -58,7 +60,7 @@ class ScratchTrainingArguments(TrainingArguments):
 
     output_dir: str | None = field(default="outputs/train")
     learning_rate: float = field(default=2e-3)
-    max_steps: int = field(default=4500)
+    max_steps: int = field(default=3200)
     per_device_train_batch_size: int = field(default=16)
     warmup_steps: float = field(default=0.05)
     lr_scheduler_type: str = field(default="cosine")
@@ -86,7 +88,9 @@ def build_dataset(arguments: VLAArguments) -> LeRobotDataset:
     )
 
 
-def build_vla(arguments: VLAArguments, dataset: LeRobotDataset, folder: Path) -> tuple[ContinuousVLA, RoboVLMProcessor]:
+def build_vla(
+    arguments: VLAArguments, dataset: LeRobotDataset, folder: Path
+) -> tuple[ContinuousVLA, RoboVLMProcessor]:
     """A model and the processor that belongs to it; a scratch backbone is written below `folder`."""
     contract = action_contract(
         dataset,

@@ -4,7 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .scene import BLOCK_COLORS, BLOCK_HALF, DISTRACTORS, PLATE_COLORS, PLATE_RADIUS
+from .scene import (
+    BLOCK_COLORS,
+    BLOCK_HALF,
+    CABINET_POSITION,
+    DISTRACTORS,
+    LAMP_POSITION,
+    PLATE_COLORS,
+    PLATE_RADIUS,
+)
 
 SETTINGS = ("seen", "unseen_distractors", "unseen_colors", "unseen_poses", "unseen_paraphrases")
 """Names of the settings: what training uses, and four with one thing each that training never shows."""
@@ -34,7 +42,8 @@ class Layout:
 
     Attributes:
         blocks, plates, distractors: x, y and yaw of each thing that is there.
-        cabinet_shift, lamp_shift: how far these stand to the right of their usual place.
+        cabinet_shift, lamp_shift: how far these stand to the right of their usual place; in half of the scenes they
+            have changed places, so that nobody can work them blindly.
         drawer: how far it is pulled out.
         gripper: position (3,).
         colors: RGBA of what isn't coloured as usual.
@@ -93,6 +102,10 @@ def _scatter(rng: np.random.Generator, setting: str) -> dict[str, dict[str, np.n
     return result
 
 
+SWAP = LAMP_POSITION[0] - CABINET_POSITION[0]
+"""How far apart cabinet and lamp usually stand."""
+
+
 def _in_corridor(point: np.ndarray, block: np.ndarray) -> bool:
     """Whether something at `point` would be in the way of a block that is pushed to the left or right."""
     return abs(point[1] - block[1]) < 2 * BLOCK_HALF + 0.008 and abs(point[0] - block[0]) < 0.19
@@ -109,10 +122,11 @@ def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
     scattered = None
     while scattered is None:
         scattered = _scatter(rng, setting)
+    swapped = rng.random() < 0.5
     layout = Layout(
         **scattered,
-        cabinet_shift=rng.uniform(-0.02, 0.02),
-        lamp_shift=rng.uniform(-0.02, 0.02),
+        cabinet_shift=rng.uniform(-0.02, 0.02) + (SWAP if swapped else 0.0),
+        lamp_shift=rng.uniform(-0.02, 0.02) - (SWAP if swapped else 0.0),
         drawer=rng.uniform(*DRAWER_START),
         gripper=_uniform(rng, START_REGION),
         colors={},

@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = parser.parse_args(arguments[:1]).command
     try:
-        importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}").run(f"robovlms {command}", arguments[1:])
+        importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}").run(
+            f"robovlms {command}", arguments[1:]
+        )
     except (ValueError, TypeError, FileNotFoundError, RuntimeError, StrictDataclassError) as error:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1

@@ -23,7 +23,9 @@ FLUSH_EVERY = 200
 def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
-    parser.add_argument("--tasks", nargs="+", default=list(BASE_TASKS), metavar="TASK", help=f"among {', '.join(TASKS)}")
+    parser.add_argument(
+        "--tasks", nargs="+", default=list(BASE_TASKS), metavar="TASK", help=f"among {', '.join(TASKS)}"
+    )
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="simulators at once")

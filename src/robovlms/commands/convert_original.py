@@ -52,7 +52,9 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
         ValueError: if the file holds more than tensors and plain values, or is a folder.
     """
     if file.is_dir():
-        raise ValueError(f"{file} is a folder: consolidate it first, with the zero_to_fp32.py that DeepSpeed put there.")
+        raise ValueError(
+            f"{file} is a folder: consolidate it first, with the zero_to_fp32.py that DeepSpeed put there."
+        )
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

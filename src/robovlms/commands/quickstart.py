@@ -75,7 +75,13 @@ def quickstart(folder: Path, recipe: Recipe) -> EvaluationRecord:
             "logging_steps": max(1, recipe.max_steps // 90),
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={recipe.processes}"]
+        launch = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc_per_node={recipe.processes}",
+        ]
         subprocess.run([*launch, "-m", "robovlms.cli", "train", *flags], check=True)
 
     def score() -> None:
@@ -154,7 +160,9 @@ def verify_in_fresh_process(checkpoint: Path) -> None:
     torch.set_num_threads(1)
     policy = Policy.from_pretrained(str(checkpoint))
     ours = policy.select_action(random_observation(policy.contract), "lift the red block")
-    fresh = subprocess.run([sys.executable, "-c", RELOAD, str(checkpoint)], capture_output=True, text=True, check=False)
+    fresh = subprocess.run(
+        [sys.executable, "-c", RELOAD, str(checkpoint)], capture_output=True, text=True, check=False
+    )
     lines = [line for line in fresh.stdout.splitlines() if line.startswith("ACTION")]
     if fresh.returncode or not lines:
         raise RuntimeError(f"The checkpoint does not load in a fresh process:\n{fresh.stderr[-2000:]}")

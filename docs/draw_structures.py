@@ -1,0 +1,118 @@
+"""Draws the pictures of the structures: python docs/draw_structures.py"""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+IMAGES = Path(__file__).parent / "images"
+COLOURS = {
+    "image": "#4c78a8",
+    "text": "#9ecae9",
+    "action": "#f58518",
+    "head": "#54a24b",
+    "chunk": "#e7f2e4",
+    "vlm": "#f2f2f2",
+}
+
+
+class Drawing:
+    def __init__(self, width: float, height: float):
+        self.figure, self.axes = plt.subplots(figsize=(width, height))
+        self.axes.set_xlim(0, width)
+        self.axes.set_ylim(0, height)
+        self.axes.axis("off")
+
+    def box(self, x: float, y: float, width: float, text: str, kind: str, height: float = 0.5) -> None:
+        colour = "white" if kind in ("image", "action", "head") else "black"
+        style = FancyBboxPatch(
+            (x + 0.04, y),
+            width - 0.08,
+            height,
+            "round,pad=0,rounding_size=0.08",
+            fc=COLOURS[kind],
+            ec="#555555",
+            lw=0.8,
+        )
+        self.axes.add_patch(style)
+        self.axes.text(
+            x + width / 2,
+            y + height / 2,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7 if width < 1 and len(text) > 7 else 9,
+            color=colour,
+        )
+
+    def arrow(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color="#555555", lw=1))
+
+    def frame(self, x: float, y: float, label: str = "") -> float:
+        """One frame's tokens; returns the middle of its action token."""
+        parts = (("image", 0.95, f"cameras{label}"), ("text", 0.95, "instruction"), ("action", 0.6, "[act]"))
+        for kind, width, text in parts:
+            self.box(x, y, width, text, kind)
+            x += width
+        return x - 0.3
+
+    def save(self, name: str) -> None:
+        IMAGES.mkdir(exist_ok=True)
+        self.figure.savefig(IMAGES / f"{name}.png", dpi=150, bbox_inches="tight")
+        plt.close(self.figure)
+
+
+def one_step() -> None:
+    drawing = Drawing(6.2, 1.8)
+    action = drawing.frame(0.2, 0.2)
+    drawing.box(0.2, 1.0, 2.5, "VLM", "vlm", 0.6)
+    drawing.box(3.2, 1.05, 1, "head", "head")
+    drawing.box(4.7, 1.05, 1.3, "chunk of actions", "chunk")
+    drawing.arrow((action, 0.72), (action, 0.98))
+    drawing.arrow((2.7, 1.3), (3.22, 1.3))
+    drawing.arrow((4.18, 1.3), (4.72, 1.3))
+    drawing.save("one_step")
+
+
+def several_frames(name: str, apart: bool) -> None:
+    drawing = Drawing(9.4, 3.6)
+    gap = 0.5 if apart else 0.0
+    for index, label in enumerate((" t-2", " t-1", " t")):
+        x = 0.2 + index * (2.5 + gap)
+        action = drawing.frame(x, 0.2, label)
+        if apart:
+            drawing.box(x, 1.0, 2.5, "VLM", "vlm", 0.6)
+        drawing.arrow((action, 0.72), (action, 0.98))
+        drawing.arrow((action, 1.62), (action, 1.98))
+        drawing.arrow((action, 2.52), (action, 2.83))
+        drawing.box(action - 0.75, 2.85, 1.5, f"chunk{label}", "chunk", 0.45)
+    width = 7.5 + 2 * gap
+    if not apart:
+        drawing.box(0.2, 1.0, width, "VLM: one causal sequence, history is its attention", "vlm", 0.6)
+    text = "head: LSTM, GRU or transformer over the frames' features" if apart else "head"
+    drawing.box(0.2, 2.0, width, text, "head")
+    drawing.save(name)
+
+
+def one_step_discrete() -> None:
+    drawing = Drawing(8.6, 2.7)
+    drawing.box(0.2, 0.2, 1.2, "cameras", "image")
+    drawing.box(1.4, 0.2, 1.6, "instruction", "text")
+    drawing.box(0.2, 1.0, 7.9, "VLM", "vlm", 0.6)
+    for index, name in enumerate(("x", "y", "z", "roll", "pitch", "yaw", "gripper")):
+        x = 3.0 + 0.73 * index
+        drawing.box(x, 0.2, 0.73, name, "action")
+        drawing.arrow((x + 0.36, 0.72), (x + 0.36, 0.98))
+        drawing.arrow((x + 0.36, 1.62), (x + 0.36, 1.93))
+    drawing.box(3.0, 1.95, 5.1, "language head: one of 256 bins per dimension and step", "head")
+    drawing.save("one_step_discrete")
+
+
+if __name__ == "__main__":
+    one_step()
+    several_frames("policy_head", apart=True)
+    several_frames("interleaved", apart=False)
+    one_step_discrete()
