@@ -209,6 +209,8 @@ class OneStepDiscreteConfig(RoboVLMConfig):
         action_tokenizer: "uniform" (a bin per dimension and step) or "fast" (compressed chunks).
         action_token_ids: the vocabulary's ids of the action tokens; uniform bins in order, from -1 to +1.
         decoding: "autoregressive" or "parallel" (all tokens in one pass; uniform bins only).
+        restricted: whether decoding chooses among action tokens only. False: among the whole vocabulary, where ids
+            beyond the bins count as the outermost one, as in the original release (uniform bins only).
         stop_token_id: ends a sequence of tokens whose number varies ("fast").
         num_action_tokens: tokens per chunk; `chunk_size * action_dim` with uniform bins, the longest otherwise.
     """
@@ -220,6 +222,7 @@ class OneStepDiscreteConfig(RoboVLMConfig):
     action_tokenizer: Literal["uniform", "fast"] = "uniform"
     action_token_ids: list[int] | tuple[int, ...] = ()
     decoding: Literal["autoregressive", "parallel"] = "autoregressive"
+    restricted: bool = True
     stop_token_id: int | None = None
 
     def __post_init__(self, **kwargs):
@@ -242,6 +245,8 @@ class OneStepDiscreteConfig(RoboVLMConfig):
                 "OneStepDiscreteConfig: action_tokenizer = 'fast' writes chunks of varying length: it needs decoding = "
                 f"'autoregressive' and a stop_token_id, got {self.decoding!r} and {self.stop_token_id}."
             )
+        if not self.restricted and (self.is_parallel or not self.is_uniform):
+            raise ValueError("OneStepDiscreteConfig.restricted = False is for autoregressive uniform bins only.")
 
     @property
     def is_parallel(self) -> bool:

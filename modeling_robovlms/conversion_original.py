@@ -281,7 +281,9 @@ class _Release:
         if self.is_discrete:
             end = self.action_token_end
             ids = list(range(end - 1, end - self.head.get("n_bin", 256) - 1, -1))  # they fall as values rise
-            return OneStepDiscreteConfig(**shared, head_config=TokenHeadConfig(), action_token_ids=ids)
+            return OneStepDiscreteConfig(
+                **shared, head_config=TokenHeadConfig(), action_token_ids=ids, restricted=False
+            )
         shared |= {
             "head_config": self.head_config(),
             "num_action_tokens": self.latent,

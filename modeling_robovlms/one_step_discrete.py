@@ -114,6 +114,8 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         Raises:
             ValueError: for a token that is no action token.
         """
+        if not self.config.restricted:
+            token_ids = token_ids.clamp(min(self.config.action_token_ids), max(self.config.action_token_ids))
         match = token_ids[..., None] == self.action_token_ids
         if not match.any(dim=-1).all():
             raise ValueError("token_ids hold a token that is no action token of this model.")
@@ -124,7 +126,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
 
     @torch.inference_mode()
     def predict_tokens(self, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
-        """Action token ids, greedily among action tokens, `(batch, tokens)`; -1 after the end of a shorter sequence."""
+        """Action token ids, greedily (see the config's `restricted`), `(batch, tokens)`; -1 after the end of a shorter sequence."""
         marks = inputs.pop("action_token_mask", None)
         inputs = {name: value for name, value in inputs.items() if name not in ("frame_mask", "labels", "actions")}
         inputs["input_ids"] = input_ids
@@ -142,6 +144,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         count, uniform = self.config.num_action_tokens, self.config.is_uniform
         stop = None if uniform else self.config.stop_token_id
         allowed = self.config.action_token_ids + ([] if stop is None else [stop])
+        only = [OnlyTokens(torch.tensor(allowed, device=self.device))] if self.config.restricted else []
         written = self.backbone.generate(
             **inputs,
             max_new_tokens=count,
@@ -149,8 +152,10 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             do_sample=False,
             num_beams=1,
             eos_token_id=stop,
-            logits_processor=LogitsProcessorList([OnlyTokens(torch.tensor(allowed, device=self.device))]),
+            logits_processor=LogitsProcessorList(only),
         )[:, inputs["input_ids"].shape[1] :]
+        if not self.config.restricted:
+            return written
         return torch.where(torch.isin(written, self.action_token_ids), written, -1)
 
     def new_cache(self, batch: int) -> VLACache:

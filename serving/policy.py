@@ -116,7 +116,7 @@ class Policy:
             embodiment=contract.embodiment,
         ).to(self.model.device)
         cache = self._cache.select(due)
-        if self.processor.action_tokenizer is not None:
+        if getattr(self.model.config, "action_tokenizer", None) == "fast":  # the processor alone can decode it
             tokens = self.model.predict_tokens(**inputs).cpu().numpy()
             decoded = self.processor.decode_action_tokens(tokens, embodiment=contract.embodiment)
         else:

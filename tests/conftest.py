@@ -77,6 +77,12 @@ def example_sample(contract: ActionContract, seed: int, instruction: str | None 
     return sample
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """No test depends on those that ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def contract() -> Callable[..., ActionContract]:
     """Makes the example contract, with changes."""
