@@ -40,6 +40,7 @@ def render_model_card(checkpoint: str | Path) -> ModelCard:
     return ModelCard.from_template(
         data,
         template_str=template,
+        model_name=data.model_name,
         structure=structure.replace("_", " "),
         class_name=config["architectures"][0],
         config=config,

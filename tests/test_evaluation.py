@@ -259,7 +259,7 @@ def test_tabletop_suite_with_the_expert_at_the_controls():
     suite = replace(suite, make_env=lambda: ExpertDriven(render_mode="rgb_array", max_steps=1000))
     idle = RandomPolicy(Dots.action_space)
     record, _ = evaluate(
-        idle, suite, episodes=19, controls=["shuffled_instruction"], control_episodes=2, settings=list(suite.settings),
+        idle, suite, tasks=TASKS, episodes=19, controls=["shuffled_instruction"], control_episodes=2, settings=list(suite.settings),
         setting_episodes=2, chains=3, num_envs=4, progress=False,
     )  # fmt: skip
     assert record.success_rate >= 17 / 19
