@@ -1,6 +1,6 @@
 """Uniform bins: one token per dimension and step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,15 @@ class UniformActionTokenizer:
         self._bin_of = {token: index for index, token in enumerate(self.token_ids)}
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
-        """`(...)` normalised to ids `(...)`; what lies beyond [-1, 1] counts as the outermost bin."""
-        bins = np.digitize(np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0), self.edges) - 1
+        """`(...)` normalised to ids `(...)`; what lies beyond [-1, 1] counts as the outermost bin.
+
+        Raises:
+            ValueError: for values that are not finite.
+        """
+        actions = np.asarray(actions, dtype=np.float64)
+        if not np.isfinite(actions).all():
+            raise ValueError("actions hold a value that is not finite: it has no bin.")
+        bins = np.digitize(np.clip(actions, -1.0, 1.0), self.edges) - 1
         return np.asarray(self.token_ids)[bins]
 
     def decode(self, ids: np.ndarray) -> np.ndarray:
@@ -43,17 +50,17 @@ class UniformActionTokenizer:
         return self._centers[bins].astype(np.float32)
 
 
-def reused_token_ids(tokenizer: Any, count: int, offset: int = 10) -> tuple[int, ...]:
+def reused_token_ids(tokenizer: Any, count: int, offset: int = 10, forbidden: Iterable[int] = ()) -> tuple[int, ...]:
     """The last `count` ordinary tokens of a vocabulary but `offset`, for the bins from -1 (the highest id) to +1.
 
-    Special and added tokens (images, locations, ...) are left alone: only ids below the lowest of them that follows
-    the ordinary vocabulary count. Save the list: it cannot be recomputed once the tokenizer has changed.
+    Special and added tokens (images, locations, ...) and those in `forbidden` are left alone, wherever they stand.
+    Save the list: it cannot be recomputed once the tokenizer has changed.
 
     Raises:
         ValueError: if the vocabulary is too small.
     """
-    taken = set(tokenizer.added_tokens_decoder) | set(tokenizer.all_special_ids)
-    ordinary = [token for token in range(len(tokenizer)) if token not in taken]
+    taken = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids, *forbidden}
+    ordinary = sorted(set(tokenizer.get_vocab().values()) - taken)
     if len(ordinary) < count + offset:
         raise ValueError(f"The vocabulary has {len(ordinary)} ordinary tokens, {count} + {offset} are needed.")
     return tuple(reversed(ordinary[len(ordinary) - offset - count : len(ordinary) - offset]))
