@@ -189,7 +189,7 @@ class DenoisingHeadConfig(HeadConfig):
     """
 
     history: HistoryConfig = LSTMHistoryConfig()
-    num_draws: int = 4
+    num_draws: int = 8
     denoiser_size: int = 256
     denoiser_layers: int = 4
     denoiser_heads: int = 8

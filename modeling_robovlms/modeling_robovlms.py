@@ -304,7 +304,8 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
                 None: one real frame per row.
             state: normalised `(batch, window, state_dim)`, where the config has a `state_dim`.
             actions: normalised targets `(batch, window, chunk, action_dim)`.
-            labels: `(batch, window, chunk)`, -100 where the action does not count, else 0. None: all count.
+            labels: `(batch, window, chunk)`, -100 where the action does not count, else 0. None: all of real
+                frames count.
             grounding: auxiliary targets `(batch, window, grounding_dim)`, NaN where absent.
             num_items_in_batch: number of counting actions over which the loss is averaged (the Trainer passes it
                 under gradient accumulation and data parallelism). None: those of this batch.
@@ -338,7 +339,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             raise ValueError(
                 f"actions must have shape {wanted} (batch, window, chunk, action_dim), got {tuple(actions.shape)}."
             )
-        valid = torch.ones(wanted[:3], dtype=torch.bool, device=actions.device) if labels is None else labels != -100
+        valid = frame_mask[..., None].expand(wanted[:3]) if labels is None else labels != -100
         if num_items is None:
             num_items = valid.sum().clamp(min=1)
         return ActionTargets(actions.to(self.action_tokens.weight.dtype), valid, num_items)

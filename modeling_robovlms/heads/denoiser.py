@@ -22,7 +22,7 @@ class Denoiser(nn.Module):
         self.context = nn.Sequential(nn.LayerNorm(context_size), nn.Linear(context_size, size))
         self.time = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
         self.blocks = nn.ModuleList(DenoiserBlock(size, head.denoiser_heads) for _ in range(head.denoiser_layers))
-        self.output = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, config.action_dim))
+        self.output = nn.Sequential(nn.LayerNorm(size), SmallLinear(size, config.action_dim))
 
     def forward(self, actions: torch.Tensor, time: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Noisy chunks `(frames, chunk, action_dim)`, their noise levels in [0, 1] `(frames,)` (1 is pure noise) and
@@ -34,12 +34,19 @@ class Denoiser(nn.Module):
         return self.output(tokens).to(actions.dtype)
 
 
+class SmallLinear(nn.Linear):
+    """A linear layer that starts small: blocks begin close to the identity and predictions close to zero, so that the
+    repeated calls of sampling do not blow differences up."""
+
+    init_gain = 0.2
+
+
 class DenoiserBlock(nn.Module):
     """A transformer block whose norms are scaled and shifted, and its branches gated, by a condition (adaLN, as in DiT)."""
 
     def __init__(self, size: int, num_heads: int):
         super().__init__()
-        self.modulation = nn.Linear(size, 6 * size)
+        self.modulation = SmallLinear(size, 6 * size)
         self.attention_norm = nn.LayerNorm(size, elementwise_affine=False)
         self.attention = nn.MultiheadAttention(size, num_heads, batch_first=True)
         self.mlp_norm = nn.LayerNorm(size, elementwise_affine=False)
@@ -54,8 +61,8 @@ class DenoiserBlock(nn.Module):
 
 
 def sinusoids(time: torch.Tensor, width: int) -> torch.Tensor:
-    """Sines and cosines of `time` `(frames,)` with periods from 0.004 to 4, `(frames, width)`."""
-    periods = torch.logspace(-3, 0, width // 2, device=time.device, dtype=time.dtype) * 4
+    """Sines and cosines of `time` `(frames,)` with periods from 0.13 to 4, `(frames, width)`."""
+    periods = torch.logspace(-1.5, 0, width // 2, device=time.device, dtype=time.dtype) * 4
     angle = 2 * torch.pi * time[:, None] / periods
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
