@@ -67,7 +67,7 @@ def example_sample(contract: ActionContract, seed: int, instruction: str | None 
             for camera in contract.cameras
         },
         "actions": actions,
-        "action_mask": action_mask & frame_mask[:, None],
+        "action_mask": action_mask,
         "frame_mask": frame_mask,
         "instruction": instruction or ["open", "pick up the red block", "push the block left"][seed % 3],
         "embodiment": contract.embodiment,

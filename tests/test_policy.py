@@ -13,7 +13,7 @@ SENTENCES = ["pick up the red block", "push"]
 
 @pytest.fixture(scope="module")
 def parts(backbone, contract):
-    agreed = contract(window_size=3, history_stride=2, n_action_steps=2)
+    agreed = contract(window_size=3, history_stride=2, chunk_size=5, n_action_steps=4)
     torch.manual_seed(0)
     vla = PolicyHeadContinuousVLA.from_backbone(backbone("smolvlm"), agreed, head_config=LSTM)
     return vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed)
@@ -37,32 +37,42 @@ def test_rows_are_independent_and_reset_alone(parts):
             np.testing.assert_allclose(actions[row], own, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_action_steps", [None, 2])
 @torch.no_grad()
-def test_actions_are_those_of_the_window_that_training_sees(parts):
-    """Observes every second step, predicts every second step, executes the chunk's actions in between."""
+def test_actions_are_those_of_the_window_that_training_sees(parts, n_action_steps):
+    """Observes every second step, predicts every fourth (or second), executes the chunk's first actions in between."""
     vla, processor = parts
-    policy, contract = Policy(vla, processor), processor.contract()
-    seen = observations(contract, 8, 0)
+    policy, contract = Policy(vla, processor, n_action_steps=n_action_steps), processor.contract()
+    seen, executed = observations(contract, 14, 0), n_action_steps or 4
+    actions = []
     for step, observation in enumerate(seen):
-        action = policy.select_action(observation, SENTENCES[0])
-        newest = step - step % 2
-        frames = [seen[index] for index in range(newest % 2, newest + 1, 2)][-contract.window_size :]
+        actions.append(policy.select_action(observation, SENTENCES[0]))
+        newest = step - step % executed
+        frames = [seen[index] for index in range(newest - 4, newest + 1, 2) if index >= 0]
         inputs = processor(
             images={c: np.stack([frame["images"][c] for frame in frames]) for c in contract.camera_names},
             instruction=SENTENCES[0],
             state=np.stack([frame["state"] for frame in frames]),
         )
         chunk = processor.decode_actions(vla(**inputs).actions[0, -1])
-        np.testing.assert_allclose(action, chunk[step % 2], atol=1e-5)
+        np.testing.assert_allclose(actions[-1], chunk[step % executed], atol=1e-5)
+    assert np.abs(np.diff(actions, axis=0)).max(axis=1).min() > 1e-3  # no two in a row are alike
 
 
 def test_model_and_processor_must_belong_together(parts, backbone, contract):
-    other = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(chunk_size=5, window_size=3))
-    with pytest.raises(ValueError, match="chunk_size is 5 in the contract"):
+    other = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(chunk_size=3, window_size=3))
+    with pytest.raises(ValueError, match="chunk_size is 3 in the contract"):
         Policy(parts[0], other)
-    grippers = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(window_size=3, grippers=()))
+    grippers = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract(window_size=3, chunk_size=5, grippers=()))
     with pytest.raises(ValueError, match="gripper_dims"):
         Policy(parts[0], grippers)
+    tokens = RoboVLMProcessor.from_backbone(backbone("smolvlm"), parts[1].contract(), num_action_tokens=2)
+    with pytest.raises(ValueError, match="num_action_tokens is 2 in the processor and 1 in the model"):
+        Policy(parts[0], tokens)
+    with pytest.raises(ValueError, match="n_action_steps = 6 exceeds chunk_size = 5"):
+        Policy(*parts, n_action_steps=6)
+    with pytest.raises(ValueError, match="embodiment 'crane' is unknown"):
+        Policy(*parts, embodiment="crane")
 
 
 def test_bad_observations(parts):
