@@ -180,8 +180,8 @@ class DenoisingHeadConfig(HeadConfig):
 
     Args:
         history: what fuses the window: a `HistoryConfig`, its dict, or the name of one with default sizes.
-        num_draws: noise levels and noises that each chunk is trained on at once. The denoiser is small beside the
-            backbone, whose work they share.
+        num_draws: noise levels and noises that each chunk is trained on at once: the loss of one draw is mostly chance.
+            The denoiser is small beside the backbone, whose work the draws share.
         denoiser_size: width of the denoiser.
         denoiser_layers: its layers.
         denoiser_heads: its attention heads; they must divide the width.
@@ -189,7 +189,7 @@ class DenoisingHeadConfig(HeadConfig):
     """
 
     history: HistoryConfig = LSTMHistoryConfig()
-    num_draws: int = 8
+    num_draws: int = 32
     denoiser_size: int = 256
     denoiser_layers: int = 4
     denoiser_heads: int = 8

@@ -1,5 +1,6 @@
 """Small layers that the heads share."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -33,3 +34,20 @@ def leading_padding_last(values: torch.Tensor, mask: torch.Tensor) -> tuple[torc
 def gather_window(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """`values[b, index[b, w]]` for every `b` and `w`."""
     return values[torch.arange(len(values), device=values.device)[:, None], index]
+
+
+def over_windows(
+    history: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    features: torch.Tensor,
+    mask: torch.Tensor,
+    window_size: int,
+) -> torch.Tensor:
+    """A stretch longer than the window, `(batch, frames, width)`: every frame's context is that of the `window_size`
+    frames that end with it, as in control."""
+
+    def windows(values: torch.Tensor) -> torch.Tensor:
+        before = values.new_zeros(len(values), window_size - 1, *values.shape[2:])
+        return torch.cat([before, values], dim=1).unfold(1, window_size, 1).flatten(0, 1)
+
+    contexts = history(windows(features).transpose(1, 2), windows(mask))
+    return contexts[:, -1].unflatten(0, mask.shape)

@@ -5,7 +5,7 @@ from torch import nn
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from ..streaming import VLACache, push
-from .layers import gather_window, leading_padding_last
+from .layers import gather_window, leading_padding_last, over_windows
 
 _NETWORKS = {"lstm": nn.LSTM, "gru": nn.GRU}
 _STATES = {"lstm": ("lstm_h", "lstm_c"), "gru": ("gru_h",)}
@@ -29,6 +29,8 @@ class RecurrentHistory(nn.Module):
         )
 
     def forward(self, features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        if features.shape[1] > self.window_size:
+            return over_windows(self.forward, features, frame_mask, self.window_size)
         features, undo = leading_padding_last(features, frame_mask)
         return gather_window(self.rnn(features)[0], undo)
 

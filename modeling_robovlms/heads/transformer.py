@@ -6,7 +6,7 @@ from transformers import GPT2Config, GPT2Model
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from ..streaming import VLACache, push
-from .layers import gather_window, leading_padding_last
+from .layers import gather_window, leading_padding_last, over_windows
 
 
 class TransformerHistory(nn.Module):
@@ -61,6 +61,10 @@ class TransformerHistory(nn.Module):
         return self.fc(features.unflatten(-1, (self.num_action_tokens, -1))).flatten(-2)
 
     def _fuse(self, frames: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
-        """With padding moved behind the real frames, causality hides it and positions start at the first real one."""
+        """The context of every frame.
+
+        With padding moved behind the real frames, causality hides it and positions start at the first real one."""
+        if frames.shape[1] > self.window_size:
+            return over_windows(self._fuse, frames, frame_mask, self.window_size)
         frames, undo = leading_padding_last(frames, frame_mask)
         return gather_window(self.gpt(inputs_embeds=frames).last_hidden_state, undo)
