@@ -13,6 +13,9 @@ from transformers.configuration_utils import SubConfigSpec
 from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
 
+TokenSource = Literal["action", "all", "vision", "text"]
+"""What feeds an action head: action tokens, or the hidden states of a frame's tokens."""
+
 
 @strict
 class RoboVLMConfig(PreTrainedConfig):
@@ -53,7 +56,7 @@ class RoboVLMConfig(PreTrainedConfig):
     state_dim: int = 0
     grounding_dim: int = 0
     grounding_loss_weight: float = 1.0
-    token_source: Literal["action", "all", "vision", "text"] = "action"
+    token_source: TokenSource = "action"
 
     def __post_init__(self, **kwargs):
         # Other keys belong to transformers and its tools, which write theirs into config.json.
@@ -184,6 +187,7 @@ class InterleavedContinuousConfig(RoboVLMConfig):
         frame_attention: "window": the last `window_size` frames are one causal sequence (the paper's). "banded": each
             frame attends to itself and to what the `window_size - 1` frames before it left in the attention's keys
             and values, on stretches of any length; a control step then costs one frame.
+        instruction_frames: "every" frame carries the instruction (the original's), or only the "first" of the window.
     """
 
     model_type = "robovlms_interleaved_continuous"
@@ -191,9 +195,15 @@ class InterleavedContinuousConfig(RoboVLMConfig):
 
     window_size: int = 8
     frame_attention: Literal["window", "banded"] = "window"
+    instruction_frames: Literal["every", "first"] = "every"
 
     def validate_architecture(self):
         super().validate_architecture()
+        if self.frame_attention == "banded" and self.instruction_frames == "first":
+            raise ValueError(
+                "InterleavedContinuousConfig.instruction_frames must be 'every' where frame_attention is 'banded': the "
+                "first frame leaves the band, and the instruction would leave with it."
+            )
         if self.token_source != "action":
             raise ValueError(
                 f"InterleavedContinuousConfig.token_source must be 'action', got {self.token_source!r}: in one "
@@ -212,6 +222,8 @@ class OneStepDiscreteConfig(RoboVLMConfig):
         restricted: whether decoding chooses among action tokens only. False: among the whole vocabulary, where ids
             beyond the bins count as the outermost one, as in the original release (uniform bins only).
         stop_token_id: ends a sequence of tokens whose number varies ("fast").
+        action_token_lengths: how many of a chunk's `chunk_size * action_dim` coefficients each action token stands for
+            ("fast"): decoding then writes whole chunks only. None: not known, as with published encodings.
         num_action_tokens: tokens per chunk; `chunk_size * action_dim` with uniform bins, the longest otherwise.
     """
 
@@ -224,11 +236,14 @@ class OneStepDiscreteConfig(RoboVLMConfig):
     decoding: Literal["autoregressive", "parallel"] = "autoregressive"
     restricted: bool = True
     stop_token_id: int | None = None
+    action_token_lengths: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs):
         if self.action_tokenizer == "uniform":
             self.num_action_tokens = self.chunk_size * self.action_dim
         self.action_token_ids = list(self.action_token_ids)
+        if self.action_token_lengths is not None:
+            self.action_token_lengths = list(self.action_token_lengths)
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
@@ -244,6 +259,13 @@ class OneStepDiscreteConfig(RoboVLMConfig):
             raise ValueError(
                 "OneStepDiscreteConfig: action_tokenizer = 'fast' writes chunks of varying length: it needs decoding = "
                 f"'autoregressive' and a stop_token_id, got {self.decoding!r} and {self.stop_token_id}."
+            )
+        lengths = self.action_token_lengths
+        if lengths is not None and (len(lengths) != len(self.action_token_ids) or min(lengths) != 1):
+            raise ValueError(
+                "OneStepDiscreteConfig.action_token_lengths must hold a length for each of the "
+                f"{len(self.action_token_ids)} action tokens, the shortest being 1; got {len(lengths)} lengths from "
+                f"{min(lengths, default=0)}."
             )
         if not self.restricted and (self.is_parallel or not self.is_uniform):
             raise ValueError("OneStepDiscreteConfig.restricted = False is for autoregressive uniform bins only.")

@@ -27,17 +27,17 @@ class Backbone:
     def __init__(self, model: PreTrainedModel):
         self.model = model
 
-    def hidden_states(self, inputs: dict[str, Any], token_mask: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def hidden_states(self, inputs: dict[str, Any], *written: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Last hidden states (after the final norm) of the text side, `(rows, sequence, hidden_size)`.
 
         Args:
             inputs: what the backbone's own processor returned, `input_ids` `(rows, sequence)` included.
-            token_mask: bool `(rows, sequence)`, True where `tokens` replace the input embeddings.
-            tokens: `(token_mask.sum(), hidden_size)`, in row-major order of the mask.
+            written: where vectors replace the input embeddings, bool `(rows, sequence)`, and the vectors
+                `(mask.sum(), hidden_size)` in row-major order of the mask.
         """
-        with self.written_embeddings((token_mask, tokens)):
+        with self.written_embeddings(*written):
             states = self.run(self.accepted(inputs))
-        return states[:, -token_mask.shape[1] :]
+        return states[:, -inputs["input_ids"].shape[1] :]
 
     def step(
         self,

@@ -81,8 +81,6 @@ def convert_original(config: Mapping[str, Any], state_dict: Mapping[str, torch.T
     with torch.random.fork_rng(devices=[]):
         vla = VLAS[type(vla_config)](vla_config).eval()
     own, weights = vla.state_dict(), _renamed(release, state_dict)
-    if "action_tokens.weight" in own and not release.has_action_tokens:  # pooled tokens: it is never read
-        weights["action_tokens.weight"] = torch.zeros_like(own["action_tokens.weight"])
     missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if missing or unexpected:
         raise ValueError(f"The checkpoint does not fit its config: missing {missing}, unexpected {unexpected}.")

@@ -52,15 +52,26 @@ class InterleavedContinuousVLA(ContinuousVLA):
     ) -> torch.Tensor:
         """`inputs` hold a row per real frame, or already one per sample."""
         inputs = self.adapter.causal(inputs)
+        instruction = self._instruction(inputs)
         if self.is_banded:
             banded = BandedAttention(self.adapter, self.config.window_size)
             if past is not None:
                 return banded.step(inputs, marks, tokens, past)[marks]
             return banded.encode(inputs, marks, tokens, frame_mask)
         if len(marks) != len(frame_mask):
-            inputs, marks = pack_tokens(inputs, marks, frame_mask)
+            inputs, marks = pack_tokens(inputs, marks, frame_mask, once=instruction)
             inputs = self.adapter.join_images(inputs, frame_mask)
-        return self.adapter.hidden_states(inputs, marks, tokens)[marks]
+        return self.adapter.hidden_states(inputs, (marks, tokens))[marks]
+
+    def _instruction(self, inputs: dict[str, Any]) -> torch.Tensor | None:
+        """Which tokens are the instruction, `(rows, sequence)`, where it stands in the first frame only."""
+        mask, wanted = inputs.pop("instruction_mask", None), self.config.instruction_frames
+        if (mask is not None) != (wanted == "first"):
+            raise ValueError(
+                f"instruction_mask is {'missing' if mask is None else 'given'}, and the model's instruction_frames is "
+                f"{wanted!r}: make the processor with instruction_frames = {wanted!r} too."
+            )
+        return mask
 
     def new_cache(self, batch: int) -> VLACache:
         seen = torch.zeros(batch, self.config.window_size, dtype=torch.bool, device=self.device)

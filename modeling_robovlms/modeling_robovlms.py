@@ -202,7 +202,8 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
     def __init__(self, config: RoboVLMConfig):
         super().__init__(config)
         width = config.get_text_config().hidden_size
-        self.action_tokens = nn.Embedding(config.num_action_tokens, width)
+        if config.token_source == "action":
+            self.action_tokens = nn.Embedding(config.num_action_tokens, width)
         if config.state_dim:
             self.state_encoder = nn.Linear(config.state_dim, width)
         if config.grounding_dim:
@@ -232,7 +233,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             inputs: one row per real frame, in the order of `frame_mask`.
             past: what earlier frames left, for structures whose frames see each other.
         """
-        per_frame, dtype = self.config.num_action_tokens, self.action_tokens.weight.dtype
+        per_frame = self.config.num_action_tokens
         if self.config.token_source == "action":
             marks = inputs.pop("action_token_mask", None)
             expected = int(frame_mask.sum()) * per_frame
@@ -245,9 +246,10 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             tokens = self.action_tokens.weight.expand(*frame_mask.shape, -1, -1)
             if self.config.state_dim:
                 tokens = tokens + self._encoded_state(state, frame_mask.shape)[:, :, None]
-            encoded = self.encode(inputs, marks, tokens[frame_mask].flatten(0, 1), frame_mask, past).to(dtype)
+            encoded = self.encode(inputs, marks, tokens[frame_mask].flatten(0, 1), frame_mask, past)
         else:
-            encoded = self._pooled(inputs).to(dtype)
+            encoded = self._pooled(inputs)
+        encoded = encoded.to(self.head.dtype)
         features = encoded.new_zeros(*frame_mask.shape, per_frame, encoded.shape[-1])
         return features.masked_scatter(frame_mask[..., None, None].to(encoded.device), encoded)
 
@@ -263,14 +265,14 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
 
         Every frame is a sequence of its own; structures that join frames override this.
         """
-        return self.adapter.hidden_states(inputs, marks, tokens)[marks]
+        return self.adapter.hidden_states(inputs, (marks, tokens))[marks]
 
     def _pooled(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Hidden states of the tokens that `feature_token_mask` names, max-pooled to `num_action_tokens` per row."""
         mask = inputs.pop("feature_token_mask", None)
         if mask is None:
             raise ValueError(f"feature_token_mask is missing: token_source = {self.config.token_source!r} needs it.")
-        states = self.adapter.hidden_states(inputs, torch.zeros_like(mask), self.action_tokens.weight[:0])
+        states = self.adapter.hidden_states(inputs)
         pooled = [
             nn.functional.adaptive_max_pool1d(row[chosen].T, self.config.num_action_tokens).T
             for row, chosen in zip(states, mask, strict=True)
@@ -282,7 +284,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         if state is None or tuple(state.shape) != wanted:
             got = "nothing" if state is None else tuple(state.shape)
             raise ValueError(f"state must have shape {wanted} (batch, window, state_dim), got {got}.")
-        return self.state_encoder(state.to(self.action_tokens.weight.dtype))
+        return self.state_encoder(state.to(self.state_encoder.weight.dtype))
 
     def forward(
         self,
@@ -342,7 +344,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         valid = frame_mask[..., None].expand(wanted[:3]) if labels is None else labels != -100
         if num_items is None:
             num_items = valid.sum().clamp(min=1)
-        return ActionTargets(actions.to(self.action_tokens.weight.dtype), valid, num_items)
+        return ActionTargets(actions.to(self.head.dtype), valid, num_items)
 
     def _grounding_loss(self, predicted: torch.Tensor, wanted: torch.Tensor, targets: ActionTargets) -> torch.Tensor:
         """Huber on the known numbers of frames that have a counting action, on the scale of the action loss: each

@@ -1,5 +1,6 @@
 """Discrete structure: the VLM writes actions as tokens of its own vocabulary."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -143,8 +144,6 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """Greedy tokens for rows without padding, -1 where they are no action tokens."""
         count, uniform = self.config.num_action_tokens, self.config.is_uniform
         stop = None if uniform else self.config.stop_token_id
-        allowed = self.config.action_token_ids + ([] if stop is None else [stop])
-        only = [OnlyTokens(torch.tensor(allowed, device=self.device))] if self.config.restricted else []
         written = self.backbone.generate(
             **inputs,
             max_new_tokens=count,
@@ -152,11 +151,21 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             do_sample=False,
             num_beams=1,
             eos_token_id=stop,
-            logits_processor=LogitsProcessorList(only),
+            logits_processor=LogitsProcessorList(self._restrictions(stop, inputs["input_ids"].shape[1])),
         )[:, inputs["input_ids"].shape[1] :]
         if not self.config.restricted:
             return written
         return torch.where(torch.isin(written, self.action_token_ids), written, -1)
+
+    def _restrictions(self, stop: int | None, prompt_length: int) -> list[LogitsProcessor]:
+        """What keeps generation to action tokens, and to those that make whole chunks."""
+        config = self.config
+        if not config.restricted:
+            return []
+        if config.action_token_lengths is None:
+            return [OnlyTokens(torch.tensor([*config.action_token_ids, *([] if stop is None else [stop])]))]
+        lengths = dict(zip(config.action_token_ids, config.action_token_lengths, strict=True))
+        return [WholeChunk(lengths, config.chunk_size * config.action_dim, stop, prompt_length)]
 
     def new_cache(self, batch: int) -> VLACache:
         """Nothing is remembered: there is no history."""
@@ -189,6 +198,32 @@ class OnlyTokens(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         allowed = torch.full_like(scores, float("-inf"))
         allowed[:, self.token_ids] = scores[:, self.token_ids]
+        return allowed
+
+
+class WholeChunk(LogitsProcessor):
+    """Leaves only tokens possible after which the chunk can still become whole, and the end once it is.
+
+    Args:
+        lengths: how many coefficients each action token stands for.
+        total: coefficients of a chunk.
+        stop: the token that ends it.
+        prompt_length: tokens before the chunk's first.
+    """
+
+    def __init__(self, lengths: Mapping[int, int], total: int, stop: int, prompt_length: int):
+        self.token_ids = torch.tensor(list(lengths))
+        self.lengths = torch.tensor(list(lengths.values()))
+        self.total, self.stop, self.prompt_length = total, stop, prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        token_ids, lengths = self.token_ids.to(scores.device), self.lengths.to(scores.device)
+        table = lengths.new_zeros(scores.shape[-1])
+        table[token_ids] = lengths
+        left = self.total - table[input_ids[:, self.prompt_length :]].sum(dim=1, keepdim=True)
+        allowed = torch.full_like(scores, float("-inf"))
+        allowed[:, token_ids] = scores[:, token_ids].masked_fill(lengths > left, float("-inf"))
+        allowed[:, self.stop] = scores[:, self.stop].masked_fill(left[:, 0] > 0, float("-inf"))
         return allowed
 
 

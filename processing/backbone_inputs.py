@@ -54,6 +54,23 @@ class BackboneInputs:
         inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
         return BatchFeature({**inputs, **self.processor.image_processor(flat(images), return_tensors="pt")})
 
+    def image_positions(self, inputs: BatchFeature) -> torch.Tensor:
+        """Where the images' tokens stand among the text's, bool `(rows, sequence)`.
+
+        Raises:
+            ValueError: if they do not stand there (cross-attention).
+        """
+        if (mask := inputs.get("image_embeds_position_mask")) is not None:
+            return mask.bool()
+        token_id = getattr(self.processor, "image_token_id", None)
+        positions = inputs["input_ids"] == token_id
+        if token_id is None or not positions.any():
+            raise ValueError(
+                f"{type(self.processor).__name__} puts no image tokens among the text's: token_source must be 'action' "
+                "or 'all'."
+            )
+        return positions
+
     def mark_actions(self, inputs: BatchFeature, action_token_mask: torch.Tensor, causal: bool) -> None:
         """Adjust `inputs` for the action tokens in them, where a family's attention depends on token types."""
 

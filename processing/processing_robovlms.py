@@ -12,9 +12,11 @@ import transformers
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from ..configuration.action_contract import ActionContract
+from ..configuration.configuration_robovlms import TokenSource
 from .appended_tokens import append_tokens
 from .backbone_inputs import backbone_inputs
 from .fast_action_tokenizer import FASTActionTokenizer
+from .marked_tokens import MARK, marked, take_marks_out
 from .normalization import ActionNormalizer, VectorNormalizer
 from .uniform_action_tokenizer import UniformActionTokenizer, new_token_ids, reused_token_ids
 
@@ -40,6 +42,14 @@ class RoboVLMProcessor(ProcessorMixin):
         action_token_placement: "reuse" the vocabulary's last ordinary tokens, or add "new" ones.
         decoding: "autoregressive" or "parallel", of the discrete structure.
         fast: a FAST encoding of chunks instead of uniform bins; see `fit_fast`.
+        token_source: what the model's head reads: "action" tokens, or "all", the "vision" or the "text" tokens of a
+            frame, without action tokens then; must be the model's.
+        instruction_frames: in which frames of an interleaved window the model keeps the instruction, "every" one or
+            the "first"; must be the model's.
+
+    Raises:
+        ValueError: naming the argument, for a prompt without its parts, contracts that do not go together, and what a
+            discrete structure cannot be given.
     """
 
     def __init__(
@@ -55,6 +65,8 @@ class RoboVLMProcessor(ProcessorMixin):
         action_token_placement: Literal["reuse", "new"] = "reuse",
         decoding: Literal["autoregressive", "parallel"] = "autoregressive",
         fast: FASTActionTokenizer | Mapping[str, Any] | None = None,
+        token_source: TokenSource = "action",
+        instruction_frames: Literal["every", "first"] = "every",
     ):
         if isinstance(contracts, ActionContract):
             contracts = {contracts.embodiment: contracts}
@@ -78,6 +90,10 @@ class RoboVLMProcessor(ProcessorMixin):
         self.tokenizer.add_tokens([ACTION_TOKEN], special_tokens=True)
         self.action_token_id = self.tokenizer.convert_tokens_to_ids(ACTION_TOKEN)
         self.text_token_id = self._ordinary_text_id()
+        self.token_source = token_source
+        self.instruction_frames = instruction_frames
+        if self.marks_instruction:
+            self.tokenizer.add_tokens([MARK], special_tokens=True)
         self.decoding = decoding
         self.raw_prompt = raw_prompt
         self.action_tokenizer: UniformActionTokenizer | FASTActionTokenizer | None = None
@@ -97,6 +113,30 @@ class RoboVLMProcessor(ProcessorMixin):
             chunk_size, action_dim = sizes.pop()
             # FAST may need a token for each coefficient, and one more to end.
             self.num_action_tokens = chunk_size * action_dim + int(self.is_fast)
+            if token_source != "action" or self.marks_instruction:
+                raise ValueError(
+                    "The discrete structure writes its own tokens: token_source must be 'action' and instruction_frames "
+                    f"'every', got {token_source!r} and {instruction_frames!r}."
+                )
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        """The fields of the model's config that must be this processor's, for `from_backbone(..., **model_fields)`."""
+        fields: dict[str, Any] = {"num_action_tokens": self.num_action_tokens}
+        if self.action_tokenizer is None:
+            fields["token_source"] = self.token_source
+            return fields | ({"instruction_frames": self.instruction_frames} if self.marks_instruction else {})
+        fields |= {"action_token_ids": list(self.action_tokenizer.token_ids), "decoding": self.decoding}
+        if isinstance(self.action_tokenizer, FASTActionTokenizer):
+            fields["action_tokenizer"] = "fast"
+            fields["action_token_lengths"] = self.action_tokenizer.token_lengths
+            fields["stop_token_id"] = self.tokenizer.eos_token_id
+        return fields
+
+    @property
+    def marks_instruction(self) -> bool:
+        """Whether inputs say which tokens are the instruction."""
+        return self.instruction_frames == "first"
 
     @property
     def is_fast(self) -> bool:
@@ -128,7 +168,16 @@ class RoboVLMProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        own = ["action_token_mask", "frame_mask", "state", "actions", "labels", "grounding"]
+        own = [
+            "action_token_mask",
+            "feature_token_mask",
+            "instruction_mask",
+            "frame_mask",
+            "state",
+            "actions",
+            "labels",
+            "grounding",
+        ]
         return [*self.backbone_processor.model_input_names, *own]
 
     @classmethod
@@ -243,15 +292,16 @@ class RoboVLMProcessor(ProcessorMixin):
             placeholder = self._inputs.raw_image_prompt()
         else:
             placeholder = self._inputs.image_prompt + self._inputs.image_separator
+        instruction = marked(instruction) if self.marks_instruction else instruction
         return self.prompt_template.format(
             images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self._placeholders
         )
 
     @property
     def _placeholders(self) -> int:
-        """Action token placeholders in a prompt; autoregressive tokens are appended instead."""
+        """Action token placeholders in a prompt; autoregressive tokens are appended instead, pooling needs none."""
         appended = self.action_tokenizer is not None and self.decoding == "autoregressive"
-        return 0 if appended else self.num_action_tokens
+        return 0 if appended or self.token_source != "action" else self.num_action_tokens
 
     def _encode_prompts(
         self, instructions: list[str], frames: list[list[list[np.ndarray]]], real: torch.Tensor
@@ -262,12 +312,34 @@ class RoboVLMProcessor(ProcessorMixin):
             images.append(frames[sample][frame])
             texts.append(self.prompt(instructions[sample], len(images[-1])))
         inputs = self._inputs.from_raw(texts, images) if self.raw_prompt else self._inputs(texts, images)
+        if self.marks_instruction:
+            mark_id = self.tokenizer.convert_tokens_to_ids(MARK)
+            inputs["instruction_mask"] = take_marks_out(inputs, mark_id)
         mask = inputs["input_ids"] == self.action_token_id
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
         if self._placeholders:
             inputs["action_token_mask"] = mask
         self._inputs.mark_actions(inputs, mask, causal=self.action_attention == "causal")
+        if self.token_source != "action":
+            inputs["feature_token_mask"] = self._pooled_tokens(inputs)
         return inputs
+
+    def _pooled_tokens(self, inputs: BatchFeature) -> torch.Tensor:
+        """The tokens that `token_source` names, bool `(rows, sequence)`; text is what is neither an image nor the
+        prompt's begin or end."""
+        ids, real = inputs["input_ids"], inputs["attention_mask"].bool()
+        if self.token_source == "all":
+            return real
+        is_image = self._inputs.image_positions(inputs)
+        if self.token_source == "vision":
+            return real & is_image
+        if self.raw_prompt:  # its own first and last token
+            order = real.cumsum(dim=1)
+            is_text = (order > 1) & (order < order[:, -1:])
+        else:
+            ends = [i for i in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id) if i is not None]
+            is_text = ~torch.isin(ids, torch.tensor(ends, dtype=ids.dtype))
+        return real & ~is_image & is_text
 
     def _add_state(
         self, inputs: BatchFeature, state: Any, contracts: list[ActionContract], shape: tuple[int, int]
@@ -374,6 +446,8 @@ class RoboVLMProcessor(ProcessorMixin):
             "fast": self.action_tokenizer.to_dict() if self.is_fast else None,
             "decoding": self.decoding,
             "raw_prompt": self.raw_prompt,
+            "token_source": self.token_source,
+            "instruction_frames": self.instruction_frames,
         }
 
     def __repr__(self) -> str:

@@ -56,6 +56,13 @@ class Policy:
                 f"num_action_tokens is {processor.num_action_tokens} in the processor and "
                 f"{model.config.num_action_tokens} in the model: this processor belongs to another model."
             )
+        for name in ("token_source", "instruction_frames"):
+            ours, theirs = getattr(processor, name), getattr(model.config, name, getattr(processor, name))
+            if ours != theirs:
+                raise ValueError(
+                    f"{name} is {ours!r} in the processor and {theirs!r} in the model: this processor belongs to another "
+                    "model."
+                )
         self.reset()
 
     @classmethod

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText
 
 from robovlms import OneStepDiscreteVLA, Policy, RoboVLMProcessor
 
@@ -42,9 +43,7 @@ def test_uniform_bins(family, decoding, backbone, contract, tmp_path):
     agreed = contract(state=None)
     processor = RoboVLMProcessor.from_backbone(backbone(family), agreed, action_bins=32, decoding=decoding)
     torch.manual_seed(0)
-    vla = OneStepDiscreteVLA.from_backbone(
-        backbone(family), agreed, action_token_ids=processor.action_tokenizer.token_ids, decoding=decoding
-    )
+    vla = OneStepDiscreteVLA.from_backbone(backbone(family), agreed, **processor.model_fields)
     given = scenes(agreed)
     actions = np.random.default_rng(0).uniform(-0.2, 0.2, (2, 1, agreed.chunk_size, agreed.action_dim))
     batch = processor(**given, actions=actions)
@@ -71,15 +70,16 @@ def test_fast(backbone, contract, tmp_path):
     fast = RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed).fit_fast(chunks, vocab_size=128, scale=5)
     processor = RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed, fast=fast)
     torch.manual_seed(0)
-    vla = OneStepDiscreteVLA.from_backbone(
-        backbone("smolvlm"),
-        agreed,
-        action_tokenizer="fast",
-        action_token_ids=list(fast.token_ids),
-        stop_token_id=processor.tokenizer.eos_token_id,
-        num_action_tokens=processor.num_action_tokens,
-    )
+    vla = OneStepDiscreteVLA.from_backbone(backbone("smolvlm"), agreed, **processor.model_fields).eval()
     given = scenes(agreed)
+    for family in ("smolvlm", "paligemma"):  # untrained, they still write whole chunks
+        other = RoboVLMProcessor.from_backbone(backbone(family), agreed)
+        other = RoboVLMProcessor.from_backbone(
+            backbone(family), agreed, fast=other.fit_fast(chunks, vocab_size=128, scale=5)
+        )
+        untrained = OneStepDiscreteVLA.from_backbone(backbone(family), agreed, **other.model_fields).eval()
+        tokens = untrained.predict_tokens(**other(**given)).numpy()
+        assert other.decode_action_tokens(tokens).shape == (2, 10, 7)
     batch = processor(**given, actions=chunks[:2, None])
     output, _ = learn_by_heart(vla, batch, 80)
     assert output.token_accuracy == 1
@@ -96,15 +96,17 @@ def test_fast(backbone, contract, tmp_path):
         vla.predict_action(**processor(**given))
 
 
-def test_new_tokens_grow_the_vocabulary(backbone, contract, tmp_path):
+@pytest.mark.parametrize(("family", "is_tied"), [("smolvlm", False), ("paligemma", True)])
+def test_new_tokens_grow_the_vocabulary(family, is_tied, backbone, contract, tmp_path):
     agreed = contract(state=None)
-    processor = RoboVLMProcessor.from_backbone(
-        backbone("smolvlm"), agreed, action_bins=300, action_token_placement="new"
-    )
-    ids = processor.action_tokenizer.token_ids
-    vla = OneStepDiscreteVLA.from_backbone(backbone("smolvlm"), agreed, action_token_ids=ids).eval()
-    rows = max(ids) + 1
-    assert vla.get_input_embeddings().weight.shape[0] >= rows and vla.get_output_embeddings().weight.shape[0] >= rows
+    processor = RoboVLMProcessor.from_backbone(backbone(family), agreed, action_bins=300, action_token_placement="new")
+    before = AutoModelForImageTextToText.from_pretrained(backbone(family))
+    vla = OneStepDiscreteVLA.from_backbone(backbone(family), agreed, **processor.model_fields).eval()
+    rows = max(processor.action_tokenizer.token_ids) + 1
+    words, heads = vla.get_input_embeddings().weight, vla.get_output_embeddings().weight
+    old = before.get_input_embeddings().weight
+    assert len(words) >= rows and len(heads) >= rows and torch.equal(words[: len(old)], old)
+    assert (words is heads) == (old is before.get_output_embeddings().weight) == is_tied
     inputs = processor(**scenes(agreed))
     again, _ = reloaded(vla, processor, tmp_path)
     assert torch.equal(again(**inputs).logits, vla(**inputs).logits)
@@ -114,9 +116,7 @@ def test_what_makes_no_sense_is_refused(backbone, contract):
     with pytest.raises(ValueError, match="KosMos-2 builds its own causal mask"):
         agreed = contract(state=None)
         processor = RoboVLMProcessor.from_backbone(backbone("kosmos-2"), agreed, action_bins=32, decoding="parallel")
-        vla = OneStepDiscreteVLA.from_backbone(
-            backbone("kosmos-2"), agreed, action_token_ids=processor.action_tokenizer.token_ids, decoding="parallel"
-        )
+        vla = OneStepDiscreteVLA.from_backbone(backbone("kosmos-2"), agreed, **processor.model_fields)
         vla.predict_tokens(**processor(**scenes(agreed)))
     with pytest.raises(ValueError, match="action_token_ids is empty"):
         OneStepDiscreteVLA.from_backbone(backbone("smolvlm"), contract(state=None))

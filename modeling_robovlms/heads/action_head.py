@@ -44,6 +44,11 @@ class ActionHead(nn.Module):
         self.history = history
         self.decoder = decoder
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What features are cast to: the heads stay in float32 over a backbone in half precision."""
+        return next(self.parameters()).dtype
+
     def forward(
         self,
         features: torch.Tensor,

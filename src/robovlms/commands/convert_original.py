@@ -83,11 +83,6 @@ def processor_of(
     vla: RoboVLMPreTrainedModel, config: dict[str, Any], contract: ActionContract, backbone: str
 ) -> RoboVLMProcessor:
     """The processor that lays out prompts and images as the release does."""
-    if vla.config.token_source != "action":
-        raise ValueError(
-            "act_head.action_space = 'down_sample': the processor cannot mark the tokens that are pooled. Use "
-            "convert_original and reference_inputs from Python."
-        )
     for name in ("window_size", "chunk_size", "action_dim"):
         if getattr(contract, name) != getattr(vla.config, name):
             raise ValueError(
@@ -111,6 +106,7 @@ def processor_of(
         raw_prompt=True,
         action_attention="causal",
         action_token_ids=token_ids,
+        token_source=vla.config.token_source,
     )
 
 
