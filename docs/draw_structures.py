@@ -111,8 +111,32 @@ def one_step_discrete() -> None:
     drawing.save("one_step_discrete")
 
 
+def frame_attention() -> None:
+    """Which frames a frame's tokens read at frame 6 of an episode, for a window of three; orange is computed now."""
+    frames, window = 6, 3
+    figure, panels = plt.subplots(1, 2, figsize=(7.6, 3.8))
+    for axes, mode in zip(panels, ("window", "banded"), strict=True):
+        for reader in range(frames):
+            for read in range(reader + 1):
+                seen = reader - read < window if mode == "banded" else read >= frames - window
+                now = seen and (mode == "window" or reader == frames - 1)
+                colour = COLOURS["action" if now else "image" if seen else "vlm"]
+                axes.add_patch(plt.Rectangle((read + 0.06, reader + 0.06), 0.88, 0.88, color=colour))
+        ticks = [frame + 0.5 for frame in range(frames)]
+        axes.set(xlim=(0, frames), ylim=(frames, 0), aspect="equal", title=f'frame_attention="{mode}"')
+        axes.set(xlabel="frame that is read", ylabel="frame that reads")
+        axes.set_xticks(ticks, range(1, frames + 1))
+        axes.set_yticks(ticks, range(1, frames + 1))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(IMAGES / "frame_attention.png", dpi=150, bbox_inches="tight")
+    plt.close(figure)
+
+
 if __name__ == "__main__":
     one_step()
     several_frames("policy_head", apart=True)
     several_frames("interleaved", apart=False)
     one_step_discrete()
+    frame_attention()

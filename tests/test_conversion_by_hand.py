@@ -309,7 +309,9 @@ def test_pickles_that_run_code_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", ["post_lstm_w3", "pre_fc_w3", "discrete"])
+@pytest.mark.parametrize(
+    "name", ["post_lstm_w3", "pre_fc_w3", "discrete", "post_lstm_w3_pool", "onestep_fc_text", "onestep_fc_vision"]
+)
 def test_command(family, name, backbone, tmp_path):
     """The checkpoint that the command writes acts as the release does, from camera images on."""
     folder = backbone(FAMILIES[family])
