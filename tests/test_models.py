@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForImageTextToText, AutoProcessor, 
 
 from robovlms import (
     ActionContract,
+    CameraSpec,
     InterleavedContinuousVLA,
     LSTMHeadConfig,
     MLPHeadConfig,
@@ -321,6 +322,30 @@ def test_a_model_from_a_config_alone(family, make, sample):
     assert all(torch.isfinite(parameter).all() for parameter in fresh.parameters())
     with torch.no_grad():
         assert torch.isfinite(fresh(**batch_of(made, sample, range(2))).loss)
+
+
+@families
+def test_the_frameworks_handles(family, make, backbone, contract, sample):
+    """The names under which the framework reaches into every VLA."""
+    made = make(family, "one_step")
+    vla, parts = made.vla, {id(module) for module in made.vla.backbone.modules()}
+    assert vla.model is vla.backbone and vla.word_embedding is vla.backbone.get_input_embeddings()
+    text, vision = (
+        {id(parameter) for parameter in tower.parameters()} for tower in (vla.text_tower, vla.vision_tower)
+    )
+    assert {id(vla.text_tower), id(vla.vision_tower)} <= parts and text and vision and not text & vision
+    assert type(vla.image_processor) is type(made.processor.image_processor)
+
+    own = contract(cameras=(CameraSpec("static", 48, 64),), state=None)
+    processor = RoboVLMProcessor.from_backbone(str(backbone(family)), own)
+    inputs = VLACollator(processor)([sample(own, seed) for seed in range(2)])
+    images = {
+        name: inputs[name] for name in ("pixel_values", "pixel_attention_mask", "image_grid_thw") if name in inputs
+    }
+    with torch.no_grad():
+        encoded = vla.model_encode_images(**images)
+    assert len(encoded) == 2 and encoded.shape[2] == vla.hidden_size and torch.isfinite(encoded).all()
+    assert (encoded[0] - encoded[1]).abs().max() > 1e-4
 
 
 def test_half_precision_backbones_keep_own_layers_in_float32(backbone, contract, sample, tmp_path):
