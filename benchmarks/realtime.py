@@ -31,8 +31,9 @@ def episode(
     controller.reset()
     success = ended = False
     for step in range(MAX_STEPS):
-        if step < 2:
-            pacer.reset()  # the first chunk is waited for: the clock starts with it
+        if step == 0:  # the first chunk is waited for, the clock starts with it
+            controller.warm_up({"scene": chunks.snapshot()}, env.instruction)
+            pacer.reset()
         pacer.wait()
         action = controller.step({"scene": chunks.snapshot()}, env.instruction)
         action[:6] += random.normal(0, noise, 6) * [1, 1, 1, 0.3, 0.3, 0.3]

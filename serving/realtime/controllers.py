@@ -26,6 +26,9 @@ class Controller(Protocol):
     def reset(self) -> None:
         """Begin an episode."""
 
+    def warm_up(self, observation: Observation, instruction: str) -> None:
+        """Wait, while the robot stands still, for what the first `step` would wait for."""
+
     def step(self, observation: Observation, instruction: str) -> np.ndarray:
         """The action for this control step, `(action_dim,)` in the robot's units."""
         ...
@@ -57,6 +60,9 @@ class SynchronousController:
         self.source.reset()
         self._timeline.clear()
         self._step = 0
+
+    def warm_up(self, observation: Observation, instruction: str) -> None:
+        pass
 
     def step(self, observation: Observation, instruction: str) -> np.ndarray:
         contract = self.contract
@@ -133,17 +139,23 @@ class AsynchronousController:
         self._timeline.clear()
         self._unseen: list[Observation] = []
         self._last: np.ndarray | None = None
+        self._warm = False
         self._step = self._start = 0
+
+    def warm_up(self, observation: Observation, instruction: str) -> None:
+        if not self._warm:
+            self._ask(observation, instruction)
+            self._collect(wait=True)
+            self._warm = True
 
     def step(self, observation: Observation, instruction: str) -> np.ndarray:
         """Raises whatever the policy raised, at the next step after it did."""
+        self.warm_up(observation, instruction)
         self._collect(wait=False)
         if self._is_due():
             self._ask(observation, instruction)
-        elif self._is_observed():
+        elif self._is_observed() and self._step > 0:
             self._unseen = [*self._unseen, observation][1 - self.contract.window_size :]
-        if self._last is None:
-            self._collect(wait=True)
         action = self._timeline.get(self._step)
         self.times.note_step(action is not None)
         self._last = action = self._missing() if action is None else action
@@ -160,7 +172,7 @@ class AsynchronousController:
 
     def _is_due(self) -> bool:
         """Whether to ask for a chunk now."""
-        waited = self._last is None or self._step - self._start >= self.n_action_steps
+        waited = self._step - self._start >= self.n_action_steps
         fits = self.contract.window_size == 1 or self._is_observed()
         return self._pending is None and waited and fits
 
@@ -194,7 +206,7 @@ class AsynchronousController:
             self.times.delays.append(self._step - self._start)
 
     def _missing(self) -> np.ndarray:
-        assert self._last is not None, "the first chunk is waited for"
+        assert self._last is not None, "the first step has a chunk"
         if self.on_miss == "stop":
             raise DeadlineMissed(
                 f"no action for control step {self._step}: the chunk asked for at step {self._start} is not there. "
