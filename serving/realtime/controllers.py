@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...configuration.action_contract import ActionContract
 from .deadlines import DeadlineMissed, OnMiss, holding_action
 from .sources import as_chunk_source
 from .timeline import ActionTimeline
@@ -22,6 +23,7 @@ class Controller(Protocol):
     """One action per control step."""
 
     times: ControlTimes
+    contract: ActionContract
 
     def reset(self) -> None:
         """Begin an episode."""

@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a VLA on a LeRobot dataset",
     "eval": "evaluate a checkpoint in a simulator",
     "serve": "serve a checkpoint to robots and simulators over a websocket",
+    "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",
     "data": "`robovlms data inspect`: look at a dataset and find what is wrong with it",
     "convert-original": "convert a checkpoint of the original RoboVLMs release",
 }
