@@ -152,11 +152,12 @@ class ProbeConfig(EnvConfig):
 @pytest.mark.slow
 def test_lerobot_eval(predictor, tmp_path):
     """In an environment with LeRobot and both plug-in packages, whose Python ROBOVLMS_LEROBOT_PYTHON names:
-    `pip install lerobot==0.6.1 ./plugins/robovlms_client ./plugins/lerobot_policy_robovlms` (Python 3.12, 6 GB)."""
+    `pip install 'lerobot[dataset,evaluation]==0.6.1' ./plugins/robovlms_client ./plugins/lerobot_policy_robovlms` (Python 3.12, 6 GB)."""
     python = os.environ.get("ROBOVLMS_LEROBOT_PYTHON")
     if python is None:
         pytest.skip("name a Python with LeRobot 0.6.1 and the plug-in in ROBOVLMS_LEROBOT_PYTHON")
-    (tmp_path / "gym_probe.py").write_text(PROBE)
+    (tmp_path / "gym_probe").mkdir()
+    (tmp_path / "gym_probe" / "__init__.py").write_text(PROBE)
     actions = tmp_path / "actions.jsonl"
     variables = {
         "PYTHONPATH": str(tmp_path),
