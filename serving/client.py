@@ -1,4 +1,4 @@
-"""A client of policy servers, in one file: Python 3.8 or newer with numpy, msgpack and websockets (11 or newer).
+"""A client of policy servers, in one file: Python 3.8 or newer with numpy, msgpack and websockets (13 or newer).
 
 Copy it into a simulator's frozen environment, or install it alone (`pip install ./plugins/robovlms_client`, then
 `from robovlms_client import PolicyClient`). It speaks openpi's protocol: one binary websocket message of msgpack per
@@ -74,7 +74,8 @@ class PolicyClient:
         n_action_steps: int | None = None,
     ):
         scheme = "wss" if ssl is not None else "ws"
-        self.address = host if "://" in host else f"{scheme}://{host}" + ("" if port is None else f":{port}")
+        bracketed = f"[{host}]" if host.count(":") > 1 else host  # an IPv6 address
+        self.address = host if "://" in host else f"{scheme}://{bracketed}" + ("" if port is None else f":{port}")
         self.timeout = timeout
         self.reconnect = reconnect
         self.metadata: dict[str, Any] = {}

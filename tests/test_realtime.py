@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from robovlms import OneStepContinuousConfig, OneStepContinuousVLA, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms import (
+    OneStepContinuousConfig,
+    OneStepContinuousVLA,
+    OneStepDiscreteVLA,
+    Policy,
+    PolicyHeadContinuousVLA,
+    RoboVLMProcessor,
+)
 from robovlms.configuration import LSTMHeadConfig
 from robovlms.modeling_robovlms.heads import ActionTargets, ChunkOverlap
 from robovlms.modeling_robovlms.heads.diffusion import DiffusionDecoder
@@ -101,6 +108,19 @@ def test_regressed_chunks_are_mixed_with_the_running_one(structure, backbone, co
     weight = overlap_weights(5, 4, 2)[2]
     np.testing.assert_allclose(joined[2, :6], (weight * running[2] + (1 - weight) * free[2])[:6], atol=1e-5)
     assert set(joined[:, 6]) <= {0.0, 1.0}
+
+
+def test_discrete_chunks_are_mixed_with_the_running_one(backbone, contract):
+    agreed = contract(state=None, action=contract().action.replace(normalization="quantile"))
+    processor = RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed, action_bins=16)
+    ids = processor.action_tokenizer.token_ids
+    vla = OneStepDiscreteVLA.from_backbone(backbone("smolvlm"), agreed, action_token_ids=ids)
+    source, observation = LocalChunks(ChunkPredictor(vla, processor)), random_observation(agreed)
+    free = source.predict(observation, "push")
+    running = np.zeros((2, 7), np.float32)
+    joined = source.predict(observation, "push", running=running, delay=1)
+    np.testing.assert_allclose(joined[0], running[0], atol=1e-5)
+    np.testing.assert_allclose(joined[2], free[2], atol=1e-5)
 
 
 def test_joining_over_the_wire(predictor):

@@ -19,7 +19,7 @@ import pytest
 import torch
 import websockets.sync.client
 
-from robovlms import LSTMHeadConfig, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms import InterleavedContinuousVLA, LSTMHeadConfig, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer, random_observation
 from robovlms.serving.background import in_background
 from robovlms.serving.client import (
@@ -150,7 +150,8 @@ def test_images_of_another_size(predictor):
     assert stretched[:, -1].min() == 200 and padded[:, -1].max() == 0 and padded[:, 50].min() == 200
 
 
-def test_eight_clients_at_once_keep_their_episodes(remembering):
+@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.slow)])
+def test_eight_clients_at_once_keep_their_episodes(remembering, seconds):
     """Each episode, run alone, is what it is among seven others; and requests do go through the model together."""
     contract, sentences = remembering.contract, ["push", "pick up the red block"]
 
@@ -168,7 +169,8 @@ def test_eight_clients_at_once_keep_their_episodes(remembering):
         def run(number):
             try:
                 with PolicyClient(port=server.port) as client:
-                    for _ in range(3):
+                    end = time.monotonic() + seconds
+                    while len(together.get(number, [])) < 3 or time.monotonic() < end:
                         client.reset()
                         together.setdefault(number, []).append(episode(client.select_action, number))
                     sizes.append(client.infer(flat(random_observation(contract)))["server_timing"]["batch_size"])
@@ -186,6 +188,25 @@ def test_eight_clients_at_once_keep_their_episodes(remembering):
         for actions in episodes:
             np.testing.assert_allclose(actions, alone[number], atol=1e-4)
     assert min(np.abs(alone[i] - alone[j]).max() for i in range(8) for j in range(i)) > 1e-2
+
+
+@pytest.mark.parametrize("attention", ["window", "banded"])
+def test_episodes_with_instructions_of_different_length_share_a_batch(backbone, contract, attention):
+    """Memories of different sizes are joined, and come apart again as they would have been alone."""
+    agreed = contract(window_size=3, chunk_size=2)
+    vla = InterleavedContinuousVLA.from_backbone(backbone("qwen2_vl"), agreed, frame_attention=attention)
+    parts = ChunkPredictor(vla, RoboVLMProcessor.from_backbone(backbone("qwen2_vl"), agreed))
+    sentences = ["push", "pick up the red block and put it on the plate", "open"]
+    together = [parts.new_cache() for _ in sentences]
+    alone = [parts.new_cache() for _ in sentences]
+    for step in range(5):
+        rows = [0, 1, 2] if step != 2 else [0, 2]  # the second asks less often
+        requests = [request_of(random_observation(agreed, 10 * row + step), sentences[row]) for row in rows]
+        chunks, caches = parts.answer(requests, [together[row] for row in rows])
+        for index, row in enumerate(rows):
+            together[row] = caches[index]
+            wanted, (alone[row],) = parts.answer([requests[index]], [alone[row]])
+            np.testing.assert_allclose(chunks[index], wanted[0], atol=1e-5)
 
 
 def test_history_comes_in_one_request_or_in_several(remembering):
