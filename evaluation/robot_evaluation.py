@@ -185,7 +185,7 @@ class RobotEvaluator:
             },
             "stopped": rollout.stopped,
             "violations": dict(safety.counts) if safety is not None else None,
-            "times": self.runner.controller.times.to_dict(),
+            "times_so_far": self.runner.controller.times.to_dict(),
             "seconds": time.monotonic() - start,
         }
         return verdict, line

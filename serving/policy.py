@@ -84,11 +84,11 @@ class Policy:
 
     def _observe(self, observations: Sequence[Observation], instructions: Sequence[str]) -> None:
         """Feed the model the rows whose turn it is, and keep the chunks of those that need a new one."""
-        due = np.flatnonzero(self._steps % self.predictor.observation_interval == 0)
-        if not len(due):
+        due = np.flatnonzero(self._steps % self.predictor.observation_interval == 0).tolist()
+        if not due or self._cache is None:
             return
         cache = self._cache.select(due)
         chunks = self.predictor.predict([observations[row] for row in due], [instructions[row] for row in due], cache)
         self._cache.write(due, cache)
         replan = self._steps[due] % self.contract.n_action_steps == 0
-        self._chunks[due[replan]] = chunks[replan]
+        self._chunks[np.array(due)[replan]] = chunks[replan]

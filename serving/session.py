@@ -55,8 +55,8 @@ class Session:
         if not isinstance(running, Mapping) or not isinstance(running.get("delay"), int):
             raise BadRequest("'running' must hold 'actions' and an integer 'delay'.")
         try:
-            chunk = RunningChunk(running.get("actions"), running["delay"])
-        except (TypeError, ValueError) as error:
+            chunk = RunningChunk(running["actions"], running["delay"])
+        except (KeyError, TypeError, ValueError) as error:
             raise BadRequest(f"'running': {error}") from error
         if chunk.actions.shape[1] != contract.action_dim or len(chunk.actions) > contract.chunk_size:
             raise BadRequest(

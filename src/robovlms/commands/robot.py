@@ -107,6 +107,8 @@ def evaluate(options: argparse.Namespace) -> None:
     if safety is not None:
         print(f"safety violations: {dict(safety.counts) or 'none'}")
     print(f"{options.output}: evaluation.json, rollouts.jsonl, videos/")
+    if remaining := record.settings["remaining"]:
+        print(f"{remaining} rollouts remain: the same command goes on with them.")
 
 
 def make_robot(name: str) -> Any:
