@@ -26,6 +26,7 @@ from .session import Session
 
 logger = logging.getLogger(__name__)
 MAX_REASON_CHARACTERS = 2000
+MAX_FRAGMENTS = 1000
 CLOSE_SECONDS = 2.0
 
 
@@ -159,8 +160,10 @@ class PolicyServer:
             await connection.send(packb(self.metadata))
             while True:
                 async with asyncio.timeout(self.limits.idle_seconds):
-                    message = await connection.recv()
+                    message = await _received(connection)
                 await self._reply(connection, session, message)
+        except TooManyFragments as error:
+            await self._hang_up(connection, 1009, str(error))
         except TimeoutError:
             await connection.close(1008, f"idle for {self.limits.idle_seconds:g} seconds")
         except ConnectionClosed:
@@ -204,6 +207,20 @@ class PolicyServer:
         self.refused += code != 1011
         await connection.send(reason[:MAX_REASON_CHARACTERS])
         await connection.close(code, "see the message before")
+
+
+class TooManyFragments(ValueError):
+    """A message in more parts than anybody needs: empty ones would count for nothing against its size."""
+
+
+async def _received(connection: ServerConnection) -> Data:
+    """The next message, put together."""
+    parts: list[Any] = []
+    async for part in connection.recv_streaming():
+        parts.append(part)
+        if len(parts) > MAX_FRAGMENTS:
+            raise TooManyFragments(f"a message in more than {MAX_FRAGMENTS} fragments")
+    return parts[0] if len(parts) == 1 else type(parts[0])().join(parts)
 
 
 class Undecodable(BadRequest):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from robovlms import (
+    InterleavedContinuousVLA,
     OneStepContinuousConfig,
     OneStepContinuousVLA,
     OneStepDiscreteVLA,
@@ -92,10 +93,14 @@ def test_sampled_chunks_join_the_running_one(name):
     torch.testing.assert_close(joined[100:], free[100:], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("structure", [OneStepContinuousVLA, PolicyHeadContinuousVLA])
+@pytest.mark.parametrize("structure", [OneStepContinuousVLA, PolicyHeadContinuousVLA, InterleavedContinuousVLA])
 def test_regressed_chunks_are_mixed_with_the_running_one(structure, backbone, contract):
     agreed = contract(chunk_size=5, window_size=1 if structure is OneStepContinuousVLA else 2, n_action_steps=2)
-    head = {} if structure is OneStepContinuousVLA else {"head_config": LSTMHeadConfig(hidden_size=32, num_layers=1)}
+    head = (
+        {}
+        if structure is not PolicyHeadContinuousVLA
+        else {"head_config": LSTMHeadConfig(hidden_size=32, num_layers=1)}
+    )
     vla = structure.from_backbone(backbone("smolvlm"), agreed, **head)
     source = LocalChunks(ChunkPredictor(vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed)))
     observation = random_observation(agreed)

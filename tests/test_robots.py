@@ -12,9 +12,10 @@ import torch
 from robovlms import CameraSpec, OneStepContinuousVLA, RoboVLMProcessor
 from robovlms.cli import main
 from robovlms.configuration import SafetyLimits
-from robovlms.evaluation import EvaluationRecord
+from robovlms.evaluation import EvaluationRecord, get_suite
 from robovlms.evaluation.generalization import GENERALIZATION_SETTINGS
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask
+from robovlms.evaluation.rollout import Episode
 from robovlms.evaluation.simulated_robot import SimulatedRobot
 from robovlms.evaluation.tabletop.expert_chunks import ExpertChunks, tabletop_contract
 from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer
@@ -140,6 +141,16 @@ def test_evaluation_is_resumed_and_judged(robot, tmp_path):
         evaluator({}, settings=["rain"])
     with pytest.raises(ValueError, match="needs an instruction of its own"):
         RobotTask("wave", "wave").told("novel_skill_description")
+
+
+def test_the_five_settings_in_the_simulators_suite():
+    suite = get_suite("tabletop")
+    for setting in GENERALIZATION_SETTINGS.values():
+        if setting.name == "simple":
+            continue
+        episode = suite.settings[setting.name](Episode("lift_red_block", "lift the red block", 3))
+        assert episode.options == {"setting": setting.tabletop}
+        assert (episode.instruction != "lift the red block") == setting.told_otherwise
 
 
 class Recorded(SimulatedRobot):

@@ -1,5 +1,6 @@
 """The policy server over real sockets: protocol, sessions, batching, limits, authentication, shutdown."""
 
+import contextlib
 import json
 import os
 import re
@@ -318,6 +319,16 @@ def test_size_and_idleness(predictor):
         with connected(server) as connection:
             connection.send("hello")
             assert "text" in connection.recv(timeout=10)
+        message = packb(flat(random_observation(predictor.contract)))
+        with connected(server) as connection:
+            connection.send([message[:5000], message[5000:]])
+            assert unpackb(connection.recv(timeout=10))["actions"].shape == (5, 7)
+            with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+                connection.send(b"" for _ in range(100_000))
+            with pytest.raises(websockets.exceptions.ConnectionClosed):
+                connection.recv(timeout=10)
+                connection.recv(timeout=10)
+            assert connection.close_code == 1009
 
 
 def test_tls(predictor, tmp_path):
