@@ -184,7 +184,7 @@ def settled(controller):
 
 def test_asynchronous_inference(contract):
     source = Gated(contract(chunk_size=8, n_action_steps=3))
-    controller = AsynchronousController(source)
+    controller = AsynchronousController(source, patience=0)
     source.gate.release()
     done = [controller.step(step, "push")[0] for step in range(4)]  # asks at 0, waits; asks again at 3
     assert done == [0, 1, 2, 3]
@@ -207,6 +207,20 @@ def test_asynchronous_inference(contract):
     source.gate.release()
     controller.reset()
     controller.close()
+
+
+def test_a_step_waits_a_little_for_a_chunk_on_its_way(contract):
+    source = Gated(contract(chunk_size=3, n_action_steps=2))
+    controller = AsynchronousController(source, frequency=0.1, patience=0.9)  # a period of ten seconds
+    source.gate.release()
+    for step in range(3):
+        controller.step(step, "push")  # asks again at 2
+    threading.Timer(0.2, source.gate.release).start()
+    assert controller.step(3, "push")[0] == 201 and controller.times.missed == 0
+    source.gate.release()
+    controller.close()
+    with pytest.raises(ValueError, match="patience must be a part of the control period"):
+        AsynchronousController(source, patience=1.0)
 
 
 @pytest.mark.parametrize("on_miss", ["repeat", "stop"])

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from math import ceil
 from typing import Any, Protocol
 
@@ -99,6 +99,7 @@ class AsynchronousController:
             contract's. A chunk must last for the longer of these and the latency, and for the latency once more.
         join: whether new chunks continue the running one.
         on_miss: what to do at a step that no chunk covers; "stop" raises `DeadlineMissed`.
+        patience: how long such a step waits for a chunk on its way before that, as a part of the control period.
         ensemble: see `ActionTimeline`.
         frequency: of the control loop (Hz), instead of the contract's.
 
@@ -112,6 +113,7 @@ class AsynchronousController:
         n_action_steps: int | None = None,
         join: bool = True,
         on_miss: OnMiss = "hold",
+        patience: float = 0.5,
         ensemble: float | None = None,
         frequency: float | None = None,
     ):
@@ -125,7 +127,9 @@ class AsynchronousController:
             )
         if on_miss not in ("hold", "repeat", "stop"):
             raise ValueError(f"on_miss must be 'hold', 'repeat' or 'stop', got {on_miss!r}.")
-        self.join, self.on_miss = join, on_miss
+        if not 0 <= patience < 1:
+            raise ValueError(f"patience must be a part of the control period, from 0 to below 1, got {patience}.")
+        self.join, self.on_miss, self.patience = join, on_miss, patience
         self.times = ControlTimes(1 / (frequency or self.contract.control_frequency))
         self._timeline = ActionTimeline(self.contract, ensemble)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -147,13 +151,15 @@ class AsynchronousController:
     def warm_up(self, observation: Observation, instruction: str) -> None:
         if not self._warm:
             self._ask(observation, instruction)
-            self._collect(wait=True)
+            self._collect(timeout=None)
             self._warm = True
 
     def step(self, observation: Observation, instruction: str) -> np.ndarray:
         """Raises whatever the policy raised, at the next step after it did."""
         self.warm_up(observation, instruction)
-        self._collect(wait=False)
+        self._collect()
+        if self._timeline.get(self._step) is None:
+            self._collect(self.patience * self.times.period)
         if self._is_due():
             self._ask(observation, instruction)
         elif self._is_observed() and self._step > 0:
@@ -195,15 +201,15 @@ class AsynchronousController:
         chunk = self.source.predict(observation, instruction, **options)
         return chunk, time.monotonic() - start
 
-    def _collect(self, wait: bool) -> None:
-        """Lay a chunk that has arrived onto the timeline."""
-        if self._pending is None or not (wait or self._pending.done()):
+    def _collect(self, timeout: float | None = 0.0) -> None:
+        """Lay a chunk that has arrived, or arrives within so many seconds (None: whenever), onto the timeline."""
+        if self._pending is None or not wait([self._pending], timeout).done:
             return
         pending, self._pending = self._pending, None
         chunk, latency = pending.result()
         self._timeline.put(self._start, chunk)
         self.times.latencies.append(latency)
-        if not wait:  # nothing passes while the first chunk is waited for
+        if self._warm:  # nothing passes while the first chunk is waited for
             self._delays.append(self._step - self._start)
             self.times.delays.append(self._step - self._start)
 
