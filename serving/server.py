@@ -141,9 +141,9 @@ class PolicyServer:
                 return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "stopping\n")
             return connection.respond(http.HTTPStatus.OK, "OK\n")
         if self._accepted is not None:
-            sent = request.headers.get_all("Authorization")
+            sent = [each.encode(errors="surrogateescape") for each in request.headers.get_all("Authorization")[:1]]
             # Every comparison is made, each in constant time.
-            matches = [hmac.compare_digest(each.encode(), token) for each in sent[:1] for token in self._accepted]
+            matches = [hmac.compare_digest(each, token) for each in sent for token in self._accepted]
             if not any(matches):
                 return connection.respond(http.HTTPStatus.UNAUTHORIZED, "this server needs its token\n")
         if self._draining:
@@ -156,20 +156,21 @@ class PolicyServer:
     async def _handle(self, connection: ServerConnection) -> None:
         """One client, from its first message to its last."""
         session = Session(self.predictor, self.layout)
-        try:
-            await connection.send(packb(self.metadata))
-            while True:
-                async with asyncio.timeout(self.limits.idle_seconds):
-                    message = await _received(connection)
-                await self._reply(connection, session, message)
-        except TooManyFragments as error:
-            await self._hang_up(connection, 1009, str(error))
-        except TimeoutError:
-            await connection.close(1008, f"idle for {self.limits.idle_seconds:g} seconds")
-        except ConnectionClosed:
-            pass
-        finally:
-            self._batcher.forget(session)
+        with contextlib.suppress(ConnectionClosed):
+            try:
+                await self._converse(connection, session)
+            except TooManyFragments as error:
+                await self._hang_up(connection, 1009, str(error))
+            except TimeoutError:
+                await connection.close(1008, f"idle for {self.limits.idle_seconds:g} seconds")
+        self._batcher.forget(session)
+
+    async def _converse(self, connection: ServerConnection, session: Session) -> None:
+        await connection.send(packb(self.metadata))
+        while True:
+            async with asyncio.timeout(self.limits.idle_seconds):
+                message = await _received(connection)
+            await self._reply(connection, session, message)
 
     async def _reply(self, connection: ServerConnection, session: Session, message: Data) -> None:
         start = time.perf_counter()

@@ -291,7 +291,7 @@ def test_health_token_and_number_of_clients(predictor):
     with serving(predictor, token="s3cret", limits=ServerLimits(max_clients=2)) as server:
         health = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10)
         assert (health.status, health.read()) == (200, b"OK\n")
-        for token in (None, "wrong", "s3cretx", "s3cre"):
+        for token in (None, "wrong", "s3cretx", "s3cre", "s3cr\u00e9t"):
             with pytest.raises(PolicyConnectionError, match="401"):
                 PolicyClient(port=server.port, token=token)
         headers = {"Authorization": "Api-Key s3cret"}  # as openpi's client sends it
