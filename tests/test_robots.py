@@ -71,20 +71,31 @@ def test_mapping(robot, contract):
     assert observation["images"]["front"].shape == (32, 32, 3)
 
 
-def test_joints_with_their_suffix_and_their_position(contract):
-    class Arm:
-        observation_features = action_features = {f"{name}.pos": float for name in "xy"} | {"front": (8, 8, 3)}
+@pytest.mark.parametrize("suffix", ["", ".pos"])
+def test_an_arm_of_lerobot(suffix):
+    """The features of LeRobot's SO-101 follower, for policies whose contract has its joints' names with or without
+    their suffix."""
+    joints = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 
-    Arm.action_features = {f"{name}.pos": float for name in "xy"}
+    class SO101:
+        action_features = {f"{name}.pos": float for name in joints}  # noqa: RUF012
+        observation_features = action_features | {"front": (480, 640, 3)}
+
     agreed = tabletop_contract(10, 4)
-    two = agreed.action.replace(names=("x", "y"), units=())
-    joints = agreed.replace(
-        action=two, state=two, grippers=(), mode="absolute", rotation="none", cameras=(CameraSpec("front", 8, 8),)
+    angles = agreed.action.replace(names=tuple(name + suffix for name in joints), units=())
+    contract = agreed.replace(
+        action=angles,
+        state=angles,
+        grippers=(),
+        mode="absolute",
+        rotation="none",
+        cameras=(CameraSpec("front", 480, 640),),
     )
-    mapping = RobotMapping(joints, Arm())
-    raw = {"x.pos": 1.0, "y.pos": 2.0, "front": np.zeros((8, 8, 3), np.uint8)}
-    assert mapping.position(raw).tolist() == mapping.observation(raw)["state"].tolist() == [1, 2]
-    assert mapping.command(np.array([3, 4])) == {"x.pos": 3.0, "y.pos": 4.0}
+    mapping = RobotMapping(contract, SO101())
+    raw = {f"{name}.pos": float(number) for number, name in enumerate(joints)}
+    raw["front"] = np.zeros((480, 640, 3), np.uint8)
+    assert mapping.position(raw).tolist() == mapping.observation(raw)["state"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert mapping.command(np.arange(6)) == {f"{name}.pos": number for number, name in enumerate(joints)}
 
 
 def test_evaluation_is_resumed_and_judged(robot, tmp_path):
