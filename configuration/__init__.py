@@ -9,6 +9,7 @@ from .configuration_robovlms import (
     RoboVLMConfig,
 )
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
+from .safety_limits import SafetyLimits, Workspace
 
 __all__ = [
     "ActionContract",
@@ -22,6 +23,8 @@ __all__ = [
     "OneStepDiscreteConfig",
     "PolicyHeadContinuousConfig",
     "RoboVLMConfig",
+    "SafetyLimits",
     "Statistics",
     "VectorSpec",
+    "Workspace",
 ]

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from .serialization import StrictRecord
+from .safety_limits import SafetyLimits
+from .serialization import ADDED_LATER, StrictRecord
 
 NormalizationMode = Literal["quantile", "min_max", "mean_std", "none"]
 
@@ -140,6 +141,7 @@ class ActionContract(StrictRecord):
         rotation: how the action's rotation is written.
         frame: the frame in which the action is expressed.
         mode: "delta" (relative to the present pose) or "absolute".
+        safety: limits on what a robot is told, where somebody has set them.
     """
 
     embodiment: str
@@ -156,6 +158,7 @@ class ActionContract(StrictRecord):
     frame: Literal["world", "base", "tool", "joint"] = "base"
     mode: Literal["delta", "absolute"] = "delta"
     notes: str = ""
+    safety: SafetyLimits | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
         for name in ("chunk_size", "n_action_steps", "window_size", "history_stride"):
@@ -182,6 +185,8 @@ class ActionContract(StrictRecord):
         for gripper in self.grippers:
             if not 0 <= gripper.dim < self.action.dim:
                 raise ValueError(f"GripperSpec.dim = {gripper.dim} is outside the action of {self.action.dim} dims.")
+        if self.safety is not None:
+            self.safety.require_widths(self.action_dim, self.state_dim)
 
     @property
     def action_dim(self) -> int:

@@ -7,6 +7,10 @@ import typing
 from functools import cache
 from typing import Any, Literal, Self
 
+ADDED_LATER = {"added_later": True}
+"""Metadata of a field that older records do not have: `field(default=None, metadata=ADDED_LATER)`. While it is None it is
+not written, so that older records, and hashes of them, stay what they were."""
+
 
 class StrictRecord:
     """Base of a frozen dataclass whose fields are checked (and lists made tuples, ints made floats) on construction.
@@ -28,7 +32,12 @@ class StrictRecord:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: _plain(getattr(self, name)) for name in _hints(type(self))}
+        values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {
+            field.name: _plain(value)
+            for field, value in values.items()
+            if value is not None or not field.metadata.get("added_later")
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

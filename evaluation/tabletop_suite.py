@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 
+from .generalization import GENERALIZATION_SETTINGS
 from .rollout import Episode
 from .suite import Suite
 from .tabletop.environment import TabletopEnv
 from .tabletop.gl import choose_backend
 from .tabletop.interface import CONTROL_FREQUENCY
-from .tabletop.settings import SETTINGS
+from .tabletop.settings import SETTINGS, with_unseen_objects
 from .tabletop.tasks import BASE_TASKS, TASK_TABLE
 
 VERSION = "1"
@@ -43,7 +44,12 @@ def tabletop_suite(image_size: int = 64, render_size: int = 256) -> Suite:
         max_steps=MAX_STEPS,
         control_frequency=CONTROL_FREQUENCY,
         default_tasks=BASE_TASKS,
-        settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"},
+        settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"}
+        | {
+            setting.name: partial(_in_setting, setting.tabletop)
+            for setting in GENERALIZATION_SETTINGS.values()
+            if setting.name != "simple"
+        },
         make_chain=make_chain,
     )
 
@@ -52,6 +58,8 @@ def _in_setting(setting: str, episode: Episode) -> Episode:
     instruction = episode.instruction
     if setting == "unseen_paraphrases":
         instruction = str(np.random.default_rng(episode.seed).choice(TASK_TABLE[episode.task].held_out_paraphrases))
+    if setting == "unseen_objects":
+        instruction = with_unseen_objects(instruction)
     return replace(episode, instruction=instruction, options=episode.options | {"setting": setting})
 
 

@@ -83,17 +83,17 @@ class InterleavedContinuousVLA(ContinuousVLA):
         frame_mask: torch.Tensor,
         state: torch.Tensor | None,
         cache: VLACache,
-        generator: torch.Generator | None,
+        **sampling: Any,
     ) -> torch.Tensor:
         if self.is_banded:
             features = self.features(inputs, frame_mask, state, past=cache)
-            return self.head.step(features, cache, generator=generator).actions[:, -1]
+            return self.head.step(features, cache, **sampling).actions[:, -1]
         self._remember(inputs, state, cache)
         seen = cache[SEEN]
         joined = {name: rows[seen] for name, rows in cache.named(TOKENS).items()}
         joined |= self.adapter.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
         features = self.features(joined, seen, cache.get(STATE))
-        return self.head.newest(features, seen, generator=generator)
+        return self.head.newest(features, seen, **sampling)
 
     def _remember(self, inputs: dict[str, Any], state: torch.Tensor | None, cache: VLACache) -> None:
         """Push the new frame, its images encoded, into the window that `cache` holds."""

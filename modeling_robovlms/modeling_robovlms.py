@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
 from .backbone import Backbone, backbone_adapter
-from .heads import ActionTargets, build_head
+from .heads import ActionTargets, ChunkOverlap, build_head
 from .initialization import init_layer
 from .outputs import VLAOutput
 from .state_dict import published_names_to_own
@@ -371,13 +371,19 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
 
     @torch.inference_mode()
     def predict_action(
-        self, cache: VLACache | None = None, generator: torch.Generator | None = None, **inputs: Any
+        self,
+        cache: VLACache | None = None,
+        generator: torch.Generator | None = None,
+        overlap: ChunkOverlap | None = None,
+        **inputs: Any,
     ) -> torch.Tensor:
         """The newest frame's chunk of normalised actions, `(batch, chunk, action_dim)`.
 
         Args:
             cache: streaming state from `new_cache`; then `inputs` hold the new frame alone, and what comes out is what
                 a window that ends with it would give. Updated in place.
+            overlap: the running chunk, which the new one is to join (real-time chunking): sampling heads are guided
+                towards it, others mix it in.
             inputs: the processor's output, without actions.
         """
         input_ids, state = inputs.pop("input_ids"), inputs.pop("state", None)
@@ -385,10 +391,10 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         inputs["input_ids"] = input_ids
         if cache is None:
             features = self.features(inputs, frame_mask, state)
-            return self.head.newest(features, frame_mask, generator=generator)
+            return self.head.newest(features, frame_mask, generator=generator, overlap=overlap)
         if frame_mask.shape[1] != 1 or not frame_mask.all():
             raise ValueError(f"Streaming takes one new real frame per row, got frame_mask {frame_mask.tolist()}.")
-        return self.stream(inputs, frame_mask, state, cache, generator)
+        return self.stream(inputs, frame_mask, state, cache, generator=generator, overlap=overlap)
 
     def stream(
         self,
@@ -396,10 +402,10 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         frame_mask: torch.Tensor,
         state: torch.Tensor | None,
         cache: VLACache,
-        generator: torch.Generator | None,
+        **sampling: Any,
     ) -> torch.Tensor:
         """The chunk for one new frame per row; what is needed of the past is in `cache`."""
-        return self.head.step(self.features(inputs, frame_mask, state), cache, generator=generator).actions[:, -1]
+        return self.head.step(self.features(inputs, frame_mask, state), cache, **sampling).actions[:, -1]
 
 
 def require_image_input(vlm_config: PreTrainedConfig, name: str) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
+from .heads import ChunkOverlap
 from .modeling_robovlms import RoboVLMPreTrainedModel
 from .outputs import VLAOutput
 from .packing import rows_of_equal_length
@@ -172,10 +173,13 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         return VLACache({"rows": torch.zeros(batch, dtype=torch.bool, device=self.device)})
 
     @torch.inference_mode()
-    def predict_action(self, cache: Any = None, generator: Any = None, **inputs: Any) -> torch.Tensor:
+    def predict_action(
+        self, cache: Any = None, generator: Any = None, overlap: ChunkOverlap | None = None, **inputs: Any
+    ) -> torch.Tensor:
         """The chunk of normalised actions `(batch, chunk, action_dim)` of uniform-bin tokens.
 
-        There is no history, hence nothing in a `cache`, and decoding is greedy, hence no use for a `generator`.
+        There is no history, hence nothing in a `cache`, and decoding is greedy, hence no use for a `generator`. An
+        `overlap` is mixed in.
 
         Raises:
             ValueError: if actions are not in uniform bins: decode `predict_tokens` with the processor then.
@@ -186,7 +190,8 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
                 "processor.decode_action_tokens(vla.predict_tokens(**inputs))."
             )
         values = self.bin_values(self.predict_tokens(**inputs))
-        return values.view(-1, self.config.chunk_size, self.config.action_dim)
+        actions = values.view(-1, self.config.chunk_size, self.config.action_dim)
+        return actions if overlap is None else overlap.to(actions).blend(actions)
 
 
 class OnlyTokens(LogitsProcessor):

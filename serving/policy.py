@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import torch
-from transformers import AutoModel, AutoProcessor
 
 from ..modeling_robovlms.modeling_robovlms import ContinuousVLA
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
-
-Observation = Mapping[str, Any]
+from .chunk_predictor import ChunkPredictor, Observation
 
 
 class Policy:
@@ -38,38 +35,15 @@ class Policy:
         embodiment: str | None = None,
         n_action_steps: int | None = None,
     ):
-        self.model = model.eval()
-        self.processor = processor
-        self.contract = processor.contract(embodiment)
-        if n_action_steps is not None:
-            self.contract = self.contract.replace(n_action_steps=n_action_steps)
-        for name in ("action_dim", "gripper_dims", "chunk_size", "state_dim", "window_size"):
-            ours, theirs = getattr(self.contract, name), getattr(model.config, name)
-            ours, theirs = (list(value) if isinstance(value, (list, tuple)) else value for value in (ours, theirs))
-            if ours != theirs:
-                raise ValueError(
-                    f"{name} is {ours} in the contract of {self.contract.embodiment!r} and {theirs} in the model: "
-                    "this processor belongs to another model."
-                )
-        if processor.num_action_tokens != model.config.num_action_tokens:
-            raise ValueError(
-                f"num_action_tokens is {processor.num_action_tokens} in the processor and "
-                f"{model.config.num_action_tokens} in the model: this processor belongs to another model."
-            )
-        for name in ("token_source", "instruction_frames"):
-            ours, theirs = getattr(processor, name), getattr(model.config, name, getattr(processor, name))
-            if ours != theirs:
-                raise ValueError(
-                    f"{name} is {ours!r} in the processor and {theirs!r} in the model: this processor belongs to another "
-                    "model."
-                )
+        self.predictor = ChunkPredictor(model, processor, embodiment, n_action_steps)
+        self.model, self.processor, self.contract = model, processor, self.predictor.contract
         self.reset()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str, embodiment: str | None = None, **model_options: Any) -> Self:
         """Model and processor of one checkpoint, from a folder or the Hub."""
-        model = AutoModel.from_pretrained(name_or_path, **model_options)
-        return cls(model, AutoProcessor.from_pretrained(name_or_path), embodiment)
+        predictor = ChunkPredictor.from_pretrained(name_or_path, embodiment, **model_options)
+        return cls(predictor.model, predictor.processor, embodiment)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Start new episodes in the given rows (None: in all)."""
@@ -102,40 +76,19 @@ class Policy:
 
     def _require_rows(self, rows: int) -> None:
         if self._cache is None:
-            self._cache = self.model.new_cache(rows)
+            self._cache = self.predictor.new_cache(rows)
             self._steps = np.zeros(rows, dtype=int)
             self._chunks = np.zeros((rows, self.contract.chunk_size, self.contract.action_dim), dtype=np.float32)
         elif rows != len(self._steps):
             raise ValueError(f"Got {rows} observations, the episode runs with {len(self._steps)}: call reset() first.")
 
-    @torch.inference_mode()
     def _observe(self, observations: Sequence[Observation], instructions: Sequence[str]) -> None:
         """Feed the model the rows whose turn it is, and keep the chunks of those that need a new one."""
-        contract = self.contract
-        stride = contract.history_stride if contract.window_size > 1 else contract.n_action_steps
-        due = np.flatnonzero(self._steps % stride == 0)
-        if not len(due):
+        due = np.flatnonzero(self._steps % self.predictor.observation_interval == 0).tolist()
+        if not due or self._cache is None:
             return
-        inputs = self.processor(
-            images=[observations[row]["images"] for row in due],
-            instruction=[instructions[row] for row in due],
-            state=self._states([observations[row] for row in due]),
-            embodiment=contract.embodiment,
-        ).to(self.model.device)
         cache = self._cache.select(due)
-        if getattr(self.model.config, "action_tokenizer", None) == "fast":  # the processor alone can decode it
-            tokens = self.model.predict_tokens(**inputs).cpu().numpy()
-            decoded = self.processor.decode_action_tokens(tokens, embodiment=contract.embodiment)
-        else:
-            chunks = self.model.predict_action(**inputs, cache=cache)
-            decoded = self.processor.decode_actions(chunks, embodiment=contract.embodiment)
+        chunks = self.predictor.predict([observations[row] for row in due], [instructions[row] for row in due], cache)
         self._cache.write(due, cache)
-        replan = self._steps[due] % contract.n_action_steps == 0
-        self._chunks[due[replan]] = decoded[replan]
-
-    def _states(self, observations: Sequence[Observation]) -> np.ndarray | None:
-        if self.contract.state is None:
-            return None
-        if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
-            raise ValueError(f"observation lacks 'state' in row(s) {missing}; {self.contract.embodiment!r} uses it.")
-        return np.stack([observation["state"] for observation in observations])[:, None]
+        replan = self._steps[due] % self.contract.n_action_steps == 0
+        self._chunks[np.array(due)[replan]] = chunks[replan]

@@ -12,7 +12,16 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from robovlms import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
+from robovlms import (
+    ActionContract,
+    CameraSpec,
+    GripperSpec,
+    OneStepContinuousVLA,
+    RoboVLMProcessor,
+    Statistics,
+    VectorSpec,
+)
+from robovlms.serving import ChunkPredictor
 from robovlms.testing import tiny_backbone
 
 torch.set_num_threads(1)
@@ -104,3 +113,12 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return root / model_type if (root / model_type).exists() else tiny_backbone(model_type, root / model_type)
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(backbone, contract) -> ChunkPredictor:
+    """A tiny policy without history that executes two of five steps."""
+    agreed = contract(chunk_size=5, n_action_steps=2)
+    torch.manual_seed(0)
+    vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed)
+    return ChunkPredictor(vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed))

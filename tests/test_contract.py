@@ -19,6 +19,7 @@ from robovlms import (
     Statistics,
     VectorSpec,
 )
+from robovlms.configuration import SafetyLimits, Workspace
 
 STATISTICS = Statistics([-1.0, -2.0], [1.0, 2.0], [-3.0, -4.0], [3.0, 4.0], [0.0, 0.1], [1.0, 0.5], 10, "somewhere")
 CONTRACT = ActionContract(
@@ -68,6 +69,7 @@ CHANGES = {  # a different, valid value of every field of every record in the co
     "frame": "base",
     "mode": "delta",
     "notes": "",
+    "safety": SafetyLimits(watchdog=0.5),
 }
 
 
@@ -95,6 +97,10 @@ def test_hash_changes_with_every_field_and_with_nothing_else():
     contracts = [CONTRACT, *changed(CONTRACT, CHANGES)]
     assert len({contract.hash for contract in contracts}) == len(contracts)
     assert re.fullmatch(r"[0-9a-f]{12}", CONTRACT.hash)
+    assert "safety" not in CONTRACT.to_dict()  # contracts from before there were limits keep their hash
+    workspace = Workspace((0.0,), (1.0,), (0,), (0,))
+    limited = CONTRACT.replace(safety=SafetyLimits(low=(0, None), workspace=workspace, on_violation="clamp"))
+    assert ActionContract.from_dict(json.loads(json.dumps(limited.to_dict()))) == limited
     as_arrays = STATISTICS.to_dict() | {"q01": np.array([-1.0, -2.0]), "count": np.int64(10)}
     same = CONTRACT.to_dict() | {"action": CONTRACT.action.replace(statistics=Statistics.from_dict(as_arrays))}
     assert ActionContract.from_dict(dict(reversed(same.items()))).hash == CONTRACT.hash
@@ -119,6 +125,16 @@ def test_hash_changes_with_every_field_and_with_nothing_else():
         ({"state": VectorSpec(("a", "b"), normalization="none").to_dict() | {"names": []}}, "VectorSpec.names"),
         ({"action": {"names": ["x", "y", "z"], "statistics": STATISTICS}}, "statistics have 2 dimensions.*has 3"),
         ({"action": {"names": ["x", "y"], "units": ["m"]}}, "VectorSpec.units has 1 entries for 2 dimensions"),
+        ({"safety": {"low": [0.0]}}, "SafetyLimits.low has 1 entries for 2 action dimensions"),
+        ({"safety": {"max_velocity": [1.0, 0.0]}}, "SafetyLimits.max_velocity must be positive"),
+        (
+            {"safety": {"workspace": {"low": [0.0], "high": [0.0], "action_dims": [0], "state_dims": [0]}}},
+            "must be below",
+        ),
+        (
+            {"safety": {"workspace": Workspace((0.0,), (1.0,), (2,), (0,))}},
+            r"Workspace.action_dims: \[2\] are outside",
+        ),
         ({"chunk_sizes": 8}, "ActionContract has no field 'chunk_sizes'.*Did you mean 'chunk_size'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The structure pages' own snippets, run in their order on a tiny backbone."""
+"""The pages' own snippets, run in their order on a tiny backbone."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-PAGES = sorted((Path(__file__).parents[1] / "docs" / "structures").glob("*.md"))
+from robovlms import OneStepContinuousVLA, RoboVLMProcessor
+from robovlms.evaluation.tabletop.expert_chunks import tabletop_contract
+from robovlms.serving import ChunkPredictor, PolicyServer, random_observation
+from robovlms.serving.background import in_background
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted((DOCS / "structures").glob("*.md"))
 WINDOWS = {"interleaved": 3, "policy_head": 3}
 
 
@@ -26,3 +32,22 @@ def test_snippets_run(page, backbone, contract, sample):
     assert snippets
     for snippet in snippets:
         exec(snippet, names)
+
+
+@pytest.mark.parametrize("page", ["serving", "robots"])
+def test_snippets_about_serving_run(page, backbone, tmp_path):
+    """Those marked `python no-run` need somebody else's package or robot."""
+    contract = tabletop_contract(chunk_size=10, n_action_steps=4)
+    camera = {"serving": "front", "robots": "static"}[page]
+    contract = contract.replace(cameras=(contract.cameras[0].replace(name=camera),))
+    vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), contract)
+    processor = RoboVLMProcessor.from_backbone(backbone("smolvlm"), contract)
+    vla.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    observation = random_observation(contract)
+    names = {"checkpoint": str(tmp_path), "image": observation["images"][camera], "state": observation["state"]}
+    snippets = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+    assert snippets
+    with in_background(PolicyServer(ChunkPredictor(vla, processor))) as server:
+        for snippet in snippets:
+            exec(snippet, names | {"port": server.port})

@@ -134,11 +134,12 @@ def test_settings_change_what_they_say(env):
     for setting in SETTINGS:
         observation, info = env.reset(seed=3, options={"task": "lift_red_block", "setting": setting})
         views[setting], sentences[setting] = observation["images"]["static"], info["instruction"]
-    for setting in ("unseen_distractors", "unseen_colors", "unseen_poses"):
+    for setting in ("unseen_distractors", "unseen_colors", "unseen_poses", "unseen_objects"):
         assert (views[setting] != views["seen"]).any(axis=-1).mean() > 0.01, setting
     assert np.array_equal(views["unseen_paraphrases"], views["seen"])
     task = TASK_TABLE["lift_red_block"]
     assert sentences["unseen_paraphrases"] in task.held_out_paraphrases and sentences["seen"] in task.paraphrases
+    assert "orange can" in sentences["unseen_objects"] and "block" not in sentences["unseen_objects"]
     assert np.array_equal(env.reset(seed=3, options={"task": "lift_red_block"})[0]["images"]["static"], views["seen"])
 
 

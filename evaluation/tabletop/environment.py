@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from .gl import choose_backend
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_HIGH, STATE_LOW
-from .settings import SETTINGS, sample_layout
+from .settings import SETTINGS, sample_layout, with_unseen_objects
 from .tasks import TASKS, SceneState, Task, get_task, grounding, is_done, is_feasible, task_of_instruction
 
 
@@ -116,6 +116,8 @@ class TabletopEnv(gymnasium.Env):
             chosen = get_task(task)
             known = chosen.held_out_paraphrases if setting == "unseen_paraphrases" else chosen.paraphrases
             instruction = known[int(fraction * len(known))]
+            if setting == "unseen_objects":
+                instruction = with_unseen_objects(instruction)
         info = self.set_task(task, instruction)
         return self.observe(), info
 

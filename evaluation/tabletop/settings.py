@@ -14,8 +14,22 @@ from .scene import (
     PLATE_RADIUS,
 )
 
-SETTINGS = ("seen", "unseen_distractors", "unseen_colors", "unseen_poses", "unseen_paraphrases")
-"""Names of the settings: what training uses, and four with one thing each that training never shows."""
+SETTINGS = (
+    "seen",
+    "unseen_distractors",
+    "unseen_colors",
+    "unseen_poses",
+    "unseen_paraphrases",
+    "unseen_objects",
+)
+"""Names of the settings: what training uses, and five with one thing each that training never shows."""
+
+UNSEEN_OBJECTS = {
+    "red": ("orange can", (1.0, 0.5, 0.05, 1)),
+    "green": ("white can", (0.95, 0.95, 0.95, 1)),
+    "blue": ("black can", (0.06, 0.06, 0.07, 1)),
+}
+"""What takes the place of each block in the setting "unseen_objects": name and colour of a cylinder."""
 
 TRAINING_REGION = ((-0.21, 0.21), (-0.2, 0.0))
 """Ranges of x and y in which blocks and plates stand for training (metres)."""
@@ -48,6 +62,7 @@ class Layout:
         gripper: position (3,).
         colors: RGBA of what isn't coloured as usual.
         checkered: whether the table has a checker pattern.
+        cans: whether the blocks are the cylinders of `UNSEEN_OBJECTS`.
     """
 
     blocks: dict[str, np.ndarray]
@@ -59,6 +74,15 @@ class Layout:
     gripper: np.ndarray
     colors: dict[str, tuple[float, ...]]
     checkered: bool
+    cans: bool = False
+
+
+def with_unseen_objects(sentence: str) -> str:
+    """A task's sentence with the names of `UNSEEN_OBJECTS` in place of the blocks'."""
+    for color, (name, _) in UNSEEN_OBJECTS.items():
+        for noun in ("block", "cube", "one"):
+            sentence = sentence.replace(f"{color} {noun}", name)
+    return sentence
 
 
 def _uniform(rng: np.random.Generator, ranges) -> np.ndarray:
@@ -131,6 +155,7 @@ def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
         gripper=_uniform(rng, START_REGION),
         colors={},
         checkered=False,
+        cans=setting == "unseen_objects",
     )
     if setting != "unseen_colors":
         return layout

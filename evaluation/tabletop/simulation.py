@@ -27,7 +27,7 @@ from .scene import (
     PLATE_COLORS,
     scene_xml,
 )
-from .settings import Layout
+from .settings import UNSEEN_OBJECTS, Layout
 from .tasks import SceneState
 
 PRESSED = 0.6 * BUTTON_TRAVEL
@@ -55,6 +55,7 @@ class Simulation:
         self._button = {name: self._joint(f"{name}_button") for name in BUTTONS}
         self._body = {self.model.body(i).name: i for i in range(self.model.nbody)}
         self._geom = {name: self.model.geom(name).id for name in ("table", "floor", "cabinet", "bulb")}
+        self._block_geom = {c: int(self.model.body_geomadr[self._body[f"{c}_block"]]) for c in BLOCK_COLORS}
 
     def _joint(self, name: str) -> int:
         return int(self.model.joint(name).qposadr[0])
@@ -96,6 +97,11 @@ class Simulation:
             model.geom_rgba[table] = 1.0
         for name, color in layout.colors.items():
             model.geom_rgba[self._geom[name]] = color
+        kind = mujoco.mjtGeom.mjGEOM_CYLINDER if layout.cans else mujoco.mjtGeom.mjGEOM_BOX
+        for block, geom in self._block_geom.items():
+            model.geom_type[geom] = kind  # the box's sizes are a cylinder's radius and half height, too
+            if layout.cans:
+                model.geom_rgba[geom] = UNSEEN_OBJECTS[block][1]
 
     def apply(self, action: np.ndarray) -> None:
         """Move for one control step by an action (7,) in [-1, 1], relative to the present pose."""

@@ -5,6 +5,7 @@ from .action_head import ActionHead, ActionTargets, HeadOutput
 from .diffusion import DiffusionDecoder
 from .flow_matching import FlowMatchingDecoder
 from .mlp import FrameMLP
+from .overlap import ChunkOverlap
 from .recurrent import RecurrentHistory
 from .regression import RegressionDecoder
 from .transformer import TransformerHistory
@@ -21,4 +22,4 @@ def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
     return ActionHead(history, decoder)
 
 
-__all__ = ["ActionHead", "ActionTargets", "HeadOutput", "build_head"]
+__all__ = ["ActionHead", "ActionTargets", "ChunkOverlap", "HeadOutput", "build_head"]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..streaming import VLACache
+from .overlap import ChunkOverlap
 
 
 @dataclass
@@ -62,18 +63,28 @@ class ActionHead(nn.Module):
         return self.decoder(context, targets=targets, generator=generator)
 
     def newest(
-        self, features: torch.Tensor, frame_mask: torch.Tensor, generator: torch.Generator | None = None
+        self,
+        features: torch.Tensor,
+        frame_mask: torch.Tensor,
+        generator: torch.Generator | None = None,
+        overlap: ChunkOverlap | None = None,
     ) -> torch.Tensor:
         """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
         context = self.history(features.flatten(2), frame_mask)
-        return self.decoder(context[:, -1:], generator=generator).actions[:, -1]
+        return self.decoder(context[:, -1:], generator=generator, overlap=overlap).actions[:, -1]
 
     def new_state(self, batch: int) -> dict[str, torch.Tensor]:
         """Empty entries for a `VLACache`."""
         return self.history.new_state(batch)
 
-    def step(self, features: torch.Tensor, cache: VLACache, generator: torch.Generator | None = None) -> HeadOutput:
+    def step(
+        self,
+        features: torch.Tensor,
+        cache: VLACache,
+        generator: torch.Generator | None = None,
+        overlap: ChunkOverlap | None = None,
+    ) -> HeadOutput:
         """One new frame's `features` `(batch, 1, num_action_tokens, hidden)`: what `forward` would give for the
         newest frame of the window that ends there. Updates `cache`."""
         context = self.history.step(features.flatten(2)[:, 0], cache)
-        return self.decoder(context[:, None], generator=generator)
+        return self.decoder(context[:, None], generator=generator, overlap=overlap)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from .action_head import ActionTargets, HeadOutput
+from .overlap import ChunkOverlap
 
 
 class Denoiser(nn.Module):
@@ -90,8 +91,9 @@ class DenoisingDecoder(nn.Module):
         """Noised chunks, their noise levels in [0, 1], and what the denoiser is to predict. All by frame."""
         raise NotImplementedError
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Chunks `(frames, chunk, action_dim)` from pure noise of that shape and contexts `(frames, hidden)`."""
+    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
+        """Chunks `(frames, chunk, action_dim)` from pure noise of that shape and contexts `(frames, hidden)`, guided
+        towards `overlap`."""
         raise NotImplementedError
 
     def forward(
@@ -99,16 +101,22 @@ class DenoisingDecoder(nn.Module):
         context: torch.Tensor,
         targets: ActionTargets | None = None,
         generator: torch.Generator | None = None,
+        overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`. With targets only losses, no actions; without, sampled actions for every
         frame. The frames of a row start from the same noise, so that the newest chunk does not depend on how many
-        frames came with it."""
+        frames came with it. `overlap` is for one frame per row."""
         if targets is not None:
             return self._losses(context, targets, generator)
         batch, window = context.shape[:2]
         noise = torch.cat([self._noise(1, _options(generator, context)) for _ in range(batch)])
         noise = noise.to(context.device).repeat_interleave(window, dim=0)
-        actions = self.sample(noise, context.flatten(0, 1)).unflatten(0, (batch, window))
+        if overlap is not None:
+            overlap = overlap.to(noise)
+        actions = self.sample(noise, context.flatten(0, 1), overlap)
+        if overlap is not None:
+            actions = overlap.freeze(actions)
+        actions = actions.unflatten(0, (batch, window))
         return HeadOutput(actions=actions, pose=actions[..., self.config.pose_dims])
 
     def _losses(self, context: torch.Tensor, targets: ActionTargets, generator: torch.Generator | None) -> HeadOutput:

@@ -7,6 +7,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from .denoiser import DenoisingDecoder
+from .overlap import MAX_GUIDANCE, ChunkOverlap
 
 
 class DiffusionDecoder(DenoisingDecoder):
@@ -43,15 +44,41 @@ class DiffusionDecoder(DenoisingDecoder):
             wanted = actions if kind == "sample" else noise
         return noisy, self._levels(times), wanted
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
         actions = noise
         for step in self.sampling_scheduler.timesteps.tolist():
             levels = self._levels(noise.new_full((len(noise),), step))
-            predicted = self.denoiser(actions, levels, context)
+            if overlap is None:
+                predicted = self.denoiser(actions, levels, context)
+            else:
+                predicted = self._guided_prediction(actions, levels, context, overlap, step)
             # The noise left in a chunk is what the clamped estimate leaves, not what the unclamped one would.
             step_output = self.sampling_scheduler.step(predicted, step, actions, use_clipped_model_output=True)
             actions = step_output.prev_sample
         return actions
+
+    def _guided_prediction(
+        self, actions: torch.Tensor, levels: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap, step: int
+    ) -> torch.Tensor:
+        """What the denoiser would predict if it saw the estimated chunk pulled towards the overlap."""
+        signal = self.sampling_scheduler.alphas_cumprod[step].item() ** 0.5
+        noise_share = (1 - signal**2) ** 0.5
+        kind = self.config.head_config.prediction_type
+
+        def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+            predicted = self.denoiser(noisy, levels.clone(), context)
+            if kind == "sample":
+                return predicted
+            if kind == "v_prediction":
+                return signal * noisy - noise_share * predicted
+            return (noisy - noise_share * predicted) / signal
+
+        clean, pull = overlap.guide(estimate, actions, context)
+        clean = clean + min(MAX_GUIDANCE, 1 / signal) * pull
+        if kind == "sample":
+            return clean
+        noise = (actions - signal * clean) / noise_share
+        return signal * noise - noise_share * clean if kind == "v_prediction" else noise
 
     def _levels(self, times: torch.Tensor) -> torch.Tensor:
         return (times + 1) / self.config.head_config.num_train_timesteps

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from .denoiser import DenoisingDecoder
+from .overlap import MAX_GUIDANCE, ChunkOverlap
 
 
 class FlowMatchingDecoder(DenoisingDecoder):
@@ -20,10 +21,27 @@ class FlowMatchingDecoder(DenoisingDecoder):
         velocity = noise - actions
         return actions + times[:, None, None] * velocity, times, velocity
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
         steps = self.config.head_config.num_inference_steps
         actions = noise
         for step in range(steps, 0, -1):
             times = noise.new_full((len(noise),), step / steps)
-            actions = actions - self.denoiser(actions, times, context) / steps
+            if overlap is None:
+                velocity = self.denoiser(actions, times, context)
+            else:
+                velocity = self._guided_velocity(actions, times, context, overlap, step / steps)
+            actions = actions - velocity / steps
         return actions
+
+    def _guided_velocity(
+        self, actions: torch.Tensor, times: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap, time: float
+    ) -> torch.Tensor:
+        """The paper's equations 2 to 4; its time runs from noise to actions, ours the other way."""
+
+        def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+            return noisy - time * self.denoiser(noisy, times.clone(), context)
+
+        clean, pull = overlap.guide(estimate, actions, context)
+        odds = time * (1 - time)
+        weight = min(MAX_GUIDANCE, (time**2 + (1 - time) ** 2) / odds) if odds else MAX_GUIDANCE
+        return (actions - clean) / time - weight * pull

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from .action_head import ActionTargets, HeadOutput
 from .layers import mlp
+from .overlap import ChunkOverlap
 
 
 class RegressionDecoder(nn.Module):
@@ -25,8 +26,10 @@ class RegressionDecoder(nn.Module):
         context: torch.Tensor,
         targets: ActionTargets | None = None,
         generator: torch.Generator | None = None,
+        overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
-        """`context` `(batch, window, hidden)`; deterministic, so `generator` is not used."""
+        """`context` `(batch, window, hidden)`; deterministic, so `generator` is not used. `overlap` is for one frame
+        per row: what is regressed is mixed with it."""
         chunk = self.config.chunk_size
         pose = self.pose(context).unflatten(-1, (chunk, -1))
         if self.config.head_config.pose_activation == "tanh":
@@ -37,6 +40,8 @@ class RegressionDecoder(nn.Module):
             output.actions = pose.new_empty(*pose.shape[:-1], self.config.action_dim)
             output.actions[..., self.config.pose_dims] = pose
             output.actions[..., self.config.gripper_dims] = torch.tanh(output.gripper_logits / 2)
+        if overlap is not None:
+            output.actions = overlap.to(output.actions).blend(output.actions[:, 0])[:, None]
         return self._with_losses(output, targets) if targets is not None else output
 
     def _with_losses(self, output: HeadOutput, targets: ActionTargets) -> HeadOutput:

@@ -12,6 +12,8 @@ COMMANDS = {
     "collect": "record demonstrations of a simulator's scripted expert as a LeRobot dataset",
     "train": "train a VLA on a LeRobot dataset",
     "eval": "evaluate a checkpoint in a simulator",
+    "serve": "serve a checkpoint to robots and simulators over a websocket",
+    "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",
     "data": "`robovlms data inspect`: look at a dataset and find what is wrong with it",
     "convert-original": "convert a checkpoint of the original RoboVLMs release",
 }

@@ -1,0 +1,88 @@
+"""What a robot may be told to do at most."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from .serialization import StrictRecord
+
+OnViolation = Literal["clamp", "stop"]
+PerDimension = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Workspace(StrictRecord):
+    """A box that the end effector must not leave.
+
+    Args:
+        low, high: its corners, in the units of the state.
+        state_dims: where the position is in the state (not needed where actions are absolute).
+        action_dims: where the position, or the displacement, is in the action.
+        action_scale: how far an action of 1 moves, in the units of the state.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    action_dims: tuple[int, ...] = (0, 1, 2)
+    state_dims: tuple[int, ...] = (0, 1, 2)
+    action_scale: float = 1.0
+
+    def validate(self) -> None:
+        axes = {len(self.low), len(self.high), len(self.action_dims), len(self.state_dims)}
+        if len(axes) != 1:
+            raise ValueError("Workspace: low, high, action_dims and state_dims must be of one length.")
+        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"Workspace: low = {self.low} must be below high = {self.high}.")
+        if not 0 < self.action_scale < math.inf:
+            raise ValueError(f"Workspace.action_scale must be positive, got {self.action_scale}.")
+
+
+@dataclass(frozen=True)
+class SafetyLimits(StrictRecord):
+    """Limits on actions, in the robot's units; a None in a row of numbers leaves that dimension free.
+
+    Args:
+        low, high: of each dimension.
+        max_velocity: per second. Of displacements ("delta" actions) it is the action times the control frequency, of
+            targets ("absolute" ones) their change.
+        max_acceleration: per second squared: how fast that velocity may change.
+        workspace: a box for the end effector.
+        max_observation_age: seconds between an observation and an action that follows from it.
+        watchdog: seconds without a new action after which the robot is stopped.
+        on_violation: "clamp" to the nearest action within the limits, or "stop". What is not finite, of the wrong width
+            or too old always stops.
+    """
+
+    low: PerDimension | None = None
+    high: PerDimension | None = None
+    max_velocity: PerDimension | None = None
+    max_acceleration: PerDimension | None = None
+    workspace: Workspace | None = None
+    max_observation_age: float | None = None
+    watchdog: float | None = None
+    on_violation: OnViolation = "stop"
+
+    def validate(self) -> None:
+        for name in ("max_velocity", "max_acceleration"):
+            if any(value is not None and value <= 0 for value in getattr(self, name) or ()):
+                raise ValueError(f"SafetyLimits.{name} must be positive, got {getattr(self, name)}.")
+        for name in ("max_observation_age", "watchdog"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"SafetyLimits.{name} must be positive, got {value}.")
+        for low, high in zip(self.low or (), self.high or (), strict=False):
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"SafetyLimits: low = {self.low} must not be above high = {self.high}.")
+
+    def require_widths(self, action_dim: int, state_dim: int) -> None:
+        """Raises ValueError where the limits are of another action or state."""
+        for name in ("low", "high", "max_velocity", "max_acceleration"):
+            value = getattr(self, name)
+            if value is not None and len(value) != action_dim:
+                raise ValueError(f"SafetyLimits.{name} has {len(value)} entries for {action_dim} action dimensions.")
+        if self.workspace is None:
+            return
+        for name, size in (("action_dims", action_dim), ("state_dims", state_dim)):
+            outside = [dim for dim in getattr(self.workspace, name) if not 0 <= dim < size]
+            if outside and (name == "action_dims" or state_dim):
+                raise ValueError(f"Workspace.{name}: {outside} are outside of {size} dimensions.")

@@ -1,0 +1,173 @@
+"""A checkpoint as a function: observations, instruction and past in, chunk of actions out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoProcessor
+
+from ..configuration.action_contract import ActionContract
+from ..modeling_robovlms.heads import ChunkOverlap
+from ..modeling_robovlms.modeling_robovlms import ContinuousVLA
+from ..modeling_robovlms.streaming import VLACache
+from ..processing.processing_robovlms import RoboVLMProcessor
+from .overlap import RunningChunk, overlap_weights
+
+Observation = Mapping[str, Any]
+
+
+@dataclass
+class ChunkRequest:
+    """What one robot asks.
+
+    Args:
+        observation: `{"images": {camera: uint8 (height, width, 3)}, "state": (state_dim,)}`.
+        history: observations since the last request that the policy has not seen, oldest first.
+        running: the chunk that is being executed, which the new one is to join (real-time chunking).
+    """
+
+    observation: Observation
+    instruction: str
+    history: Sequence[Observation] = ()
+    running: RunningChunk | None = None
+
+
+class ChunkPredictor:
+    """Model and processor of one embodiment. What it remembers of an episode is in caches that the caller holds.
+
+    Args:
+        model: a VLA.
+        processor: the processor saved with it.
+        embodiment: which contract to use; may be left out where the processor has one.
+        n_action_steps: how many actions of a chunk to execute, instead of the contract's number.
+
+    Raises:
+        ValueError: if model and contract do not fit together.
+    """
+
+    def __init__(
+        self,
+        model: ContinuousVLA,
+        processor: RoboVLMProcessor,
+        embodiment: str | None = None,
+        n_action_steps: int | None = None,
+    ):
+        self.model = model.eval()
+        self.processor = processor
+        self.contract = processor.contract(embodiment)
+        if n_action_steps is not None:
+            self.contract = self.contract.replace(n_action_steps=n_action_steps)
+        require_fit(model, processor, self.contract)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str, embodiment: str | None = None, n_action_steps: int | None = None, **model_options: Any
+    ) -> Self:
+        """Model and processor of one checkpoint, from a folder or the Hub."""
+        model = AutoModel.from_pretrained(name_or_path, **model_options)
+        return cls(model, AutoProcessor.from_pretrained(name_or_path), embodiment, n_action_steps)
+
+    @property
+    def observation_interval(self) -> int:
+        """Control steps between two observations that the policy sees."""
+        contract = self.contract
+        return contract.history_stride if contract.window_size > 1 else contract.n_action_steps
+
+    def new_cache(self, rows: int = 1) -> VLACache:
+        """An empty memory of `rows` episodes."""
+        return self.model.new_cache(rows)
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        observations: Sequence[Observation],
+        instructions: Sequence[str],
+        cache: VLACache,
+        overlap: ChunkOverlap | None = None,
+    ) -> np.ndarray:
+        """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`."""
+        inputs = self.processor(
+            images=[observation["images"] for observation in observations],
+            instruction=list(instructions),
+            state=self._states(observations),
+            embodiment=self.contract.embodiment,
+        ).to(self.model.device)
+        if getattr(self.model.config, "action_tokenizer", None) == "fast":  # the processor alone can decode it
+            tokens = self.model.predict_tokens(**inputs).cpu().numpy()
+            chunks = self.processor.decode_action_tokens(tokens, embodiment=self.contract.embodiment)
+            if overlap is None:
+                return chunks
+            normal = torch.from_numpy(self.processor.encode_actions(chunks, self.contract.embodiment))
+            chunks = overlap.to(normal).blend(normal)
+        else:
+            chunks = self.model.predict_action(**inputs, cache=cache, overlap=overlap)
+        return self.processor.decode_actions(chunks, embodiment=self.contract.embodiment)
+
+    def answer(
+        self, requests: Sequence[ChunkRequest], caches: Sequence[VLACache]
+    ) -> tuple[np.ndarray, list[VLACache]]:
+        """The chunks of several robots at once, `(requests, chunk, action_dim)`, and their new caches (the given ones
+        stay as they are)."""
+        caches = list(caches)
+        for distance in range(max(len(request.history) for request in requests), 0, -1):
+            rows = [row for row, request in enumerate(requests) if len(request.history) >= distance]
+            cache = VLACache.joined([caches[row] for row in rows])
+            observations = [requests[row].history[-distance] for row in rows]
+            self.predict(observations, [requests[row].instruction for row in rows], cache)
+            for index, row in enumerate(rows):
+                caches[row] = cache.select([index])
+        cache = VLACache.joined(caches)
+        chunks = self.predict(
+            [request.observation for request in requests],
+            [request.instruction for request in requests],
+            cache,
+            self._overlap([request.running for request in requests]),
+        )
+        return chunks, [cache.select([row]) for row in range(len(requests))]
+
+    def _overlap(self, running: Sequence[RunningChunk | None]) -> ChunkOverlap | None:
+        """What each row's new chunk must join; weights of zero where nothing runs."""
+        if not any(running):
+            return None
+        contract = self.contract
+        actions = np.zeros((len(running), contract.chunk_size, contract.action_dim), dtype=np.float32)
+        weights = np.zeros(actions.shape[:2], dtype=np.float32)
+        for row, chunk in enumerate(running):
+            if chunk is not None:
+                known = min(len(chunk.actions), contract.chunk_size)
+                actions[row, :known] = self.processor.encode_actions(chunk.actions[:known], contract.embodiment)
+                weights[row] = overlap_weights(contract.chunk_size, known, chunk.delay)
+        return ChunkOverlap(torch.from_numpy(actions), torch.from_numpy(weights))
+
+    def _states(self, observations: Sequence[Observation]) -> np.ndarray | None:
+        if self.contract.state is None:
+            return None
+        if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
+            raise ValueError(f"observation lacks 'state' in row(s) {missing}; {self.contract.embodiment!r} uses it.")
+        return np.stack([observation["state"] for observation in observations])[:, None]
+
+
+def require_fit(model: ContinuousVLA, processor: RoboVLMProcessor, contract: ActionContract) -> None:
+    """Raises ValueError where the model was made for another contract or processor."""
+    for name in ("action_dim", "gripper_dims", "chunk_size", "state_dim", "window_size"):
+        ours, theirs = getattr(contract, name), getattr(model.config, name)
+        ours, theirs = (list(value) if isinstance(value, (list, tuple)) else value for value in (ours, theirs))
+        if ours != theirs:
+            raise ValueError(
+                f"{name} is {ours} in the contract of {contract.embodiment!r} and {theirs} in the model: "
+                "this processor belongs to another model."
+            )
+    if processor.num_action_tokens != model.config.num_action_tokens:
+        raise ValueError(
+            f"num_action_tokens is {processor.num_action_tokens} in the processor and "
+            f"{model.config.num_action_tokens} in the model: this processor belongs to another model."
+        )
+    for name in ("token_source", "instruction_frames"):
+        ours, theirs = getattr(processor, name), getattr(model.config, name, getattr(processor, name))
+        if ours != theirs:
+            raise ValueError(
+                f"{name} is {ours!r} in the processor and {theirs!r} in the model: this processor belongs to another "
+                "model."
+            )
