@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
@@ -12,6 +13,7 @@ from .backbone import Backbone, backbone_adapter
 from .heads import ActionTargets, ChunkOverlap, build_head
 from .initialization import init_layer
 from .outputs import VLAOutput
+from .quantization import quantizing_the_backbone_only, take_quantization
 from .state_dict import published_names_to_own
 from .streaming import VLACache
 
@@ -57,6 +59,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         dtype: str | torch.dtype | None = None,
         attn_implementation: str | None = None,
         device_map: Any = None,
+        quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None,
         trust_remote_code: bool = False,
         **config_fields: Any,
     ) -> Self:
@@ -65,10 +68,15 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         Args:
             name_or_path: Hub id or folder of the vision-language model.
             contract: gives action, chunk, window and state sizes; `config_fields` override or replace it.
+            dtype, attn_implementation, device_map: as in transformers' `from_pretrained`. Action tokens and heads are
+                float32 whatever the `dtype`.
+            quantization_config: as in transformers; only the backbone is quantised. A backbone that was published
+                quantised needs none.
             config_fields: fields of the structure's config, for example `head_config`.
 
         Raises:
             ValueError: if the model takes no images, or weights of the backbone are missing in its files.
+            ImportError: if the library that `quantization_config` needs is not installed.
         """
         vlm_config = AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         require_image_input(vlm_config, name_or_path)
@@ -76,6 +84,8 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             config = cls.config_class.checked(vlm_config=vlm_config, **config_fields)
         else:
             config = cls.config_class.from_contract(contract, vlm_config, **config_fields)
+        if published := take_quantization(config.vlm_config, cls._keep_in_fp32_modules_strict):
+            config.quantization_config = published
         vla, info = cls.from_pretrained(
             name_or_path,
             config=config,
@@ -83,6 +93,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             dtype=dtype,
             attn_implementation=attn_implementation,
             device_map=device_map,
+            quantization_config=quantization_config,
             output_loading_info=True,
         )
         missing = sorted(key for key in info["missing_keys"] if key.split(".")[0] not in OWN_MODULES)
@@ -101,8 +112,17 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """Make room for new action tokens, in structures that write them."""
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any):
-        """As in transformers."""
+    def from_pretrained(
+        cls,
+        *args: Any,
+        quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        """As in transformers; `quantization_config` quantises the backbone only."""
+        if quantization_config is not None:
+            kwargs["quantization_config"] = quantizing_the_backbone_only(
+                quantization_config, cls._keep_in_fp32_modules_strict
+            )
         loaded = super().from_pretrained(*args, **kwargs)
         vla = loaded[0] if isinstance(loaded, tuple) else loaded
         vla.freeze_unused()
