@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-import transformers
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
+from transformers.models.auto.processing_auto import processor_class_from_name
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
@@ -478,7 +478,7 @@ class RoboVLMProcessor(ProcessorMixin):
         own = dict(config["robovlms"])
         own.pop("version", None)
         contracts = {name: ActionContract.from_dict(data) for name, data in own.pop("contracts").items()}
-        backbone_class = getattr(transformers, config["backbone_processor_class"])
+        backbone_class = processor_class_from_name(config["backbone_processor_class"])
         return cls(backbone_class.from_pretrained(pretrained_model_name_or_path, **kwargs), contracts, **own)
 
 

@@ -348,27 +348,6 @@ def test_the_frameworks_handles(family, make, backbone, contract, sample):
     assert (encoded[0] - encoded[1]).abs().max() > 1e-4
 
 
-def test_half_precision_backbones_keep_own_layers_in_float32(backbone, contract, sample, tmp_path):
-    model = AutoModelForImageTextToText.from_pretrained(backbone("smolvlm"), dtype=torch.bfloat16)
-    model.save_pretrained(tmp_path / "half")
-    for file in backbone("smolvlm").iterdir():
-        if not (tmp_path / "half" / file.name).exists():
-            shutil.copy(file, tmp_path / "half")
-    own = contract(window_size=2)
-    vla = PolicyHeadContinuousVLA.from_backbone(
-        str(tmp_path / "half"), own, head_config=LSTMHeadConfig(hidden_size=16, num_layers=1, decoder_sizes=())
-    ).eval()
-    made = Made(vla, RoboVLMProcessor.from_backbone(str(tmp_path / "half"), own), own)
-    vla.save_pretrained(tmp_path / "vla")
-    again = AutoModel.from_pretrained(tmp_path / "vla").eval()
-    for model in (vla, again):
-        for name, parameter in model.named_parameters():
-            assert parameter.dtype == (torch.bfloat16 if name.startswith("backbone.") else torch.float32), name
-    inputs = observed(batch_of(made, sample, range(2)))
-    actions = vla.predict_action(**inputs)
-    assert actions.dtype == torch.float32 and torch.equal(again.predict_action(**inputs), actions)
-
-
 # Errors.
 
 

@@ -20,13 +20,15 @@ from robovlms.configuration import (
 )
 from robovlms.modeling_robovlms import (
     STRUCTURES,
+    Backbone,
     InterleavedContinuousVLA,
     OneStepContinuousVLA,
     OneStepDiscreteVLA,
     PolicyHeadContinuousVLA,
     VLAOutput,
+    register_backbone,
 )
-from robovlms.processing import RoboVLMProcessor
+from robovlms.processing import BackboneInputs, RoboVLMProcessor, register_inputs
 from robovlms.serving import Policy
 
 for _vla in STRUCTURES.values():
@@ -39,6 +41,8 @@ AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
 __all__ = [
     "STRUCTURES",
     "ActionContract",
+    "Backbone",
+    "BackboneInputs",
     "CameraSpec",
     "GripperSpec",
     "InterleavedContinuousConfig",
@@ -56,4 +60,6 @@ __all__ = [
     "Statistics",
     "VLAOutput",
     "VectorSpec",
+    "register_backbone",
+    "register_inputs",
 ]
