@@ -16,6 +16,7 @@ from .outputs import VLAOutput
 from .quantization import quantizing_the_backbone_only, take_quantization
 from .state_dict import published_names_to_own
 from .streaming import VLACache
+from .unused_parameters import unused_parameters
 
 OWN_MODULES = ("action_tokens", "state_encoder", "grounding", "head")
 
@@ -233,11 +234,9 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         self.freeze_unused()
 
     def freeze_unused(self) -> None:
-        """The vocabulary's output layer gets no gradient here; where it is not tied to the input embedding it is
-        frozen, so that data-parallel training needs no search for unused parameters."""
-        output = self.get_output_embeddings()
-        if output is not None and output.weight is not self.get_input_embeddings().weight:
-            output.requires_grad_(False)
+        """The vocabulary's output layer gets no gradient here, nor do layers behind the features that are read."""
+        for parameter in unused_parameters(self.backbone, self.get_output_embeddings()):
+            parameter.requires_grad_(False)
 
     def features(
         self,

@@ -1,0 +1,28 @@
+"""Run by torchrun, on two processes: two optimiser steps of each VLA given, in DDP that looks for no unused parameters."""
+
+import sys
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from transformers import AutoModel
+
+import robovlms  # noqa: F401
+
+torch.set_num_threads(1)
+distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+for folder in sys.argv[1:]:
+    batches = torch.load(f"{folder}/batches.pt")
+    model = DistributedDataParallel(AutoModel.from_pretrained(folder).train(), find_unused_parameters=False)
+    optimizer = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-3)
+    for _ in range(2):  # DDP finds parameters without a gradient at the second step
+        optimizer.zero_grad()
+        model(**batches[rank]).loss.backward()
+        optimizer.step()
+    own = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    both = [torch.empty_like(own) for _ in range(2)]
+    distributed.all_gather(both, own)
+    assert torch.equal(*both)
+    print(f"stepped {folder}", flush=True)
+distributed.destroy_process_group()
