@@ -1,6 +1,6 @@
 """The VLAs: structures, heads, the backbone adapter, streaming."""
 
-from .backbone import Backbone, register_backbone
+from .backbone import Backbone, UnsupportedByBackbone, register_backbone
 from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import ContinuousVLA, RoboVLMPreTrainedModel
 from .one_step import OneStepContinuousVLA
@@ -24,6 +24,7 @@ __all__ = [
     "OneStepDiscreteVLA",
     "PolicyHeadContinuousVLA",
     "RoboVLMPreTrainedModel",
+    "UnsupportedByBackbone",
     "VLACache",
     "VLAOutput",
     "register_backbone",

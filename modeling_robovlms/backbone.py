@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import DynamicCache, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from ..configuration.configuration_robovlms import RoboVLMConfig
+from .image_inputs import IMAGES, encoded_as_inputs, encoded_per_row, is_image_input, per_row
+from .unused_parameters import unused_parameters
+
+
+class UnsupportedByBackbone(ValueError):
+    """A backbone's family cannot serve a structure."""
 
 
 class Backbone:
@@ -24,8 +31,36 @@ class Backbone:
         model: the vision-language model, as `AutoModelForImageTextToText` builds it.
     """
 
+    takes_several_images = True
+    """Whether a row may hold more than one image."""
+
     def __init__(self, model: PreTrainedModel):
         self.model = model
+
+    def require_support(self, config: RoboVLMConfig) -> None:
+        """Raises UnsupportedByBackbone, saying why, if this family cannot serve the structure of `config`."""
+        is_joined = config.structure == "interleaved_continuous"
+        if is_joined and config.frame_attention == "banded":
+            self.require_keys_and_values()
+        elif is_joined and config.window_size > 1 and not self.takes_several_images:
+            raise UnsupportedByBackbone(
+                f"backbone {self.family!r} reads the images of one frame per sequence, an interleaved window holds those of "
+                "several. Use PolicyHeadContinuousVLA for history."
+            )
+
+    def require_keys_and_values(self) -> None:
+        """Raises UnsupportedByBackbone if past frames cannot be kept as keys and values of the text side's layers."""
+        layers = set(getattr(self.model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+        if layers - {"full_attention", "sliding_attention"}:
+            raise UnsupportedByBackbone(
+                f"frame_attention = 'banded' needs layers that keep the keys and values of all tokens; backbone "
+                f"{self.family!r} has {sorted(layers)}. Use 'window'."
+            )
+
+    @property
+    def family(self) -> str:
+        """The family's name in transformers."""
+        return self.model.config.model_type
 
     def hidden_states(self, inputs: dict[str, Any], *written: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Last hidden states (after the final norm) of the text side, `(rows, sequence, hidden_size)`.
@@ -37,7 +72,7 @@ class Backbone:
         """
         with self.written_embeddings(*written):
             states = self.run(self.accepted(inputs))
-        return states[:, -inputs["input_ids"].shape[1] :]
+        return states[:, -inputs["input_ids"].shape[1] :]  # some families put the images' tokens in front
 
     def step(
         self,
@@ -54,7 +89,9 @@ class Backbone:
             past: keys and values of earlier frames.
             position_ids: from `position_ids`.
         """
-        inputs = self.accepted(inputs) | {"past_key_values": past, "use_cache": True, "position_ids": position_ids}
+        inputs = (
+            self.accepted(inputs) | cache_argument(past, self.entry, self.text_tower) | {"position_ids": position_ids}
+        )
         with self.written_embeddings((token_mask, tokens)):
             states = self.run(inputs)
         return states[:, -token_mask.shape[1] :]
@@ -74,19 +111,17 @@ class Backbone:
         Families that cannot be given encoded images keep the pixels, and encode them again.
         """
         images = {name: value for name, value in inputs.items() if is_image_input(name, value, inputs["input_ids"])}
-        if "mm_encoder_outputs" not in _forward_names(type(self.entry)):
+        encoded = None
+        encode = getattr(self.model.base_model, "get_image_features", None)
+        if encode is not None and "mm_encoder_outputs" in forward_names(type(self.entry)):
+            names = frozenset(inspect.signature(encode).parameters)
+            accepted = {name: value for name, value in self.accepted(inputs).items() if name in names}
+            encoded = encoded_per_row(encode(**accepted), rows)
+        if encoded is None:
             return {name: per_row(value, rows) for name, value in images.items()}
-        encode = self.model.base_model.get_image_features
-        names = frozenset(inspect.signature(encode).parameters)
-        encoded = encode(**{name: value for name, value in self.accepted(inputs).items() if name in names})
-        kept = {name: per_row(value, rows) for name, value in images.items() if not name.startswith("pixel_")}
-        features = encoded.pooler_output
-        if torch.is_tensor(features):
-            return kept | {TENSOR_OF_IMAGES: per_row(features, rows)}
-        if len({image.shape for image in features}) == 1:
-            return kept | {LIST_OF_IMAGES: per_row(torch.stack(list(features)), rows)}
-        # Cameras of different sizes: a frame's images end to end, which is how such families read them.
-        return kept | {LIST_OF_IMAGES: per_row(torch.cat(list(features)), rows)[:, None]}
+        return encoded | {
+            name: per_row(value, rows) for name, value in images.items() if not name.startswith("pixel_values")
+        }
 
     def encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
         """Images to `(images, tokens, hidden_size)`.
@@ -116,16 +151,15 @@ class Backbone:
 
     def with_image_features(self, features: dict[str, torch.Tensor]) -> dict[str, Any]:
         """Inputs that stand for encoded images: `image_features` of any frames, one after another."""
-        inputs = {name: value.flatten(0, 1) for name, value in features.items()}
-        if (encoded := inputs.pop(TENSOR_OF_IMAGES, None)) is not None:
-            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=encoded)}
-        elif (encoded := inputs.pop(LIST_OF_IMAGES, None)) is not None:
-            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=tuple(encoded))}
-        return inputs
+        return encoded_as_inputs({name: value.flatten(0, 1) for name, value in features.items()})
 
     def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
-        """Image tensors of frames for rows in which each sample's frames are joined; `frame_mask` `(batch, window)`
-        says which frames are there."""
+        """Inputs of frames whose rows are about to be joined per sample, with images laid out for the joined rows.
+
+        Args:
+            inputs: a row per real frame.
+            frame_mask: `(batch, window)`, which frames are there.
+        """
         return inputs
 
     def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -146,18 +180,62 @@ class Backbone:
     ) -> torch.Tensor:
         """Vocabulary logits `(rows, sequence, vocabulary)`, with `tokens` written as in `hidden_states`."""
         written = () if token_mask is None else ((token_mask, tokens),)
-        names = _forward_names(type(self.model))
+        names, length = forward_names(type(self.model)), inputs["input_ids"].shape[1]
         inputs = self.accepted(inputs) | {name: inputs[name] for name in ("position_ids",) if name in inputs}
         with self.written_embeddings(*written):
-            return self.model(**{name: value for name, value in inputs.items() if name in names}).logits
+            return self.model(**{name: value for name, value in inputs.items() if name in names}).logits[:, -length:]
+
+    def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
+        """Prompts and what the language model writes behind them, `(rows, sequence)`; `options` are transformers'."""
+        return self.model.generate(**self.generation_inputs(inputs), **options)
+
+    def generation_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """`inputs` as the head model's forward takes them."""
+        names = forward_names(type(self.model))
+        accepted = {name: value for name, value in self.accepted(inputs).items() if name in inputs}
+        own = {name: value for name, value in inputs.items() if name in names}
+        return {name: value for name, value in (own | accepted).items() if name in names}
 
     def run(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """The base model's last hidden state, without vocabulary logits."""
-        return self.model.base_model(**inputs).last_hidden_state
+        """The last hidden state, without vocabulary logits."""
+        if self.entry is not self.model:
+            return self.entry(**inputs).last_hidden_state
+        return self.run_to_vocabulary(inputs)
+
+    def run_to_vocabulary(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """For families without a base model: what reaches the vocabulary's output layer, which gets one position."""
+        reached: list[torch.Tensor] = []
+
+        def tap(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            reached.append(arguments[0])
+            return (arguments[0][:, -1:], *arguments[1:])
+
+        handle = self.output_layer.register_forward_pre_hook(tap)
+        try:
+            self.model(**inputs)
+        finally:
+            handle.remove()
+        return reached[-1]
+
+    @property
+    def output_layer(self) -> nn.Module:
+        """The vocabulary's output layer."""
+        for holder in (self.model, self.text_tower):
+            if (layer := holder.get_output_embeddings()) is not None:
+                return layer
+        raise ValueError(f"backbone {self.family!r} has no output embeddings.")
 
     def accepted(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """`inputs` that the forward takes, floats in the backbone's dtype."""
-        names = _forward_names(type(self.entry))
+        """`inputs` that the forward takes, floats in the backbone's dtype.
+
+        Raises:
+            ValueError: if it does not take the images.
+        """
+        names = forward_names(type(self.entry))
+        if lost := [name for name in inputs if name.startswith(IMAGES) and name not in names]:
+            raise ValueError(
+                f"{type(self.entry).__name__} does not take {lost}: its processor names images differently."
+            )
         dtype = self.model.dtype
         kept = {
             name: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
@@ -171,8 +249,16 @@ class Backbone:
         """The module whose forward is called."""
         return self.model.base_model
 
+    def unused_parameters(self, is_continuous: bool) -> Iterator[nn.Parameter]:
+        """Parameters that never get a gradient.
+
+        Args:
+            is_continuous: whether hidden states are read, and the vocabulary's output layer is not.
+        """
+        return unused_parameters(self.model, self.output_layer if is_continuous else None)
+
     def embedding_modules(self) -> list[nn.Module]:
-        """The modules that embed `input_ids`."""
+        """The modules that embed the tokens among which action tokens stand."""
         return [self.model.get_input_embeddings()]
 
     @contextmanager
@@ -194,25 +280,20 @@ class Backbone:
                 handle.remove()
 
 
-TENSOR_OF_IMAGES, LIST_OF_IMAGES = "encoded_images", "list_of_encoded_images"
-
-
-def is_image_input(name: str, value: Any, input_ids: torch.Tensor) -> bool:
-    """Whether an input belongs to the images: it is not laid out like the tokens."""
-    return torch.is_tensor(value) and value.shape[:2] != input_ids.shape
-
-
-def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
-    """A tensor over all rows' images, `(rows * n, ...)`, as `(rows, n, ...)`."""
-    if len(value) % rows:
-        raise ValueError(f"The rows' images differ in size or number: {len(value)} entries for {rows} rows.")
-    return value.unflatten(0, (rows, -1))
-
-
 @lru_cache
-def _forward_names(entry: type[nn.Module]) -> frozenset[str]:
+def forward_names(entry: type[nn.Module]) -> frozenset[str]:
+    """The named arguments of a module's forward."""
     parameters = inspect.signature(entry.forward).parameters.values()
     return frozenset(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
+
+
+def cache_argument(past: DynamicCache, *modules: nn.Module) -> dict[str, Any]:
+    """Keys and values of the past, under the name by which the forward of the first of `modules` that names them takes
+    them: `past_key_values`, or `cache` since transformers 5.24."""
+    names = [
+        name for module in modules for name in ("cache", "past_key_values") if name in forward_names(type(module))
+    ]
+    return {names[0]: past, "use_cache": True}
 
 
 _REGISTRY: dict[str, type[Backbone]] = {}
@@ -228,89 +309,6 @@ def register_backbone(*model_types: str) -> Callable[[type[Backbone]], type[Back
     return register
 
 
-def backbone_adapter(model: PreTrainedModel) -> Backbone:
-    """The adapter registered for the model's family, else the general one."""
-    return _REGISTRY.get(model.config.model_type, Backbone)(model)
-
-
-@register_backbone("paligemma")
-class PaliGemmaBackbone(Backbone):
-    """A prefix language model: tokens of type 0 see each other in both directions, those of type 1 the past only."""
-
-    def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return inputs | {"token_type_ids": inputs["attention_mask"].long()}
-
-    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
-        """The marked tokens become part of the prefix, with what they follow."""
-        return inputs | {"token_type_ids": torch.zeros_like(inputs["input_ids"])}
-
-
-@register_backbone("idefics2", "idefics3", "smolvlm")
-class ImagesPerSampleBackbone(Backbone):
-    """Families that take the images of a row side by side, `(rows, images, ...)`; all-zero images are skipped."""
-
-    def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
-        def joined(value: torch.Tensor) -> torch.Tensor:
-            samples = [rows.flatten(0, 1) for rows in value.split(frame_mask.sum(dim=1).tolist())]
-            return torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)
-
-        return {name: joined(value) if name.startswith("pixel_") else value for name, value in inputs.items()}
-
-
-class HeadModelBackbone(Backbone):
-    """Families without a base model: the head model is called itself, asked for a single logit."""
-
-    @property
-    def entry(self) -> nn.Module:
-        return self.model
-
-    def run(self, inputs: dict[str, Any]) -> torch.Tensor:
-        extra = {"logits_to_keep": 1} if "logits_to_keep" in _forward_names(type(self.model)) else {}
-        return self.model(**inputs, **extra, output_hidden_states=True).hidden_states[-1]
-
-
-@register_backbone("kosmos-2")
-class Kosmos2Backbone(HeadModelBackbone):
-    """Images enter through the head model, and only without a past: with one, they are written where they belong."""
-
-    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
-        raise ValueError(
-            "KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible."
-        )
-
-    @property
-    def text_tower(self) -> nn.Module:
-        return self.model.text_model
-
-    @property
-    def vision_tower(self) -> nn.Module:
-        return self.model.vision_model
-
-    def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
-        pixels = self.accepted(inputs)["pixel_values"]
-        return {"image_embeds": per_row(self.encode_images(pixels), rows)}
-
-    def encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
-        pixels = pixel_values.to(self.model.dtype)
-        states = self.model.vision_model(pixel_values=pixels).last_hidden_state
-        states = self.model.vision_model.model.post_layernorm(states)
-        return self.model.image_to_text_projection(nn.functional.normalize(states, dim=-1))[0]
-
-    def step(
-        self,
-        inputs: dict[str, Any],
-        token_mask: torch.Tensor,
-        tokens: torch.Tensor,
-        past: DynamicCache,
-        position_ids: torch.Tensor,
-    ) -> torch.Tensor:
-        text = self.model.text_model.model
-        images = self.encode_images(self.accepted(inputs)["pixel_values"]).flatten(0, 1)
-        with self.written_embeddings((token_mask, tokens), (inputs["image_embeds_position_mask"].bool(), images)):
-            return text(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                past_key_values=past,
-                use_cache=True,
-                position_ids=position_ids + text.embed_positions.padding_idx + 1,
-            ).last_hidden_state
+def registered_backbone(model_type: str) -> type[Backbone] | None:
+    """What is registered for a family."""
+    return _REGISTRY.get(model_type)

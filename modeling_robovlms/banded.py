@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from .backbone import Backbone, per_row
+from .backbone import Backbone
+from .image_inputs import per_row
 from .packing import rows_of
 from .streaming import VLACache, push
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from ..configuration.configuration_robovlms import InterleavedContinuousConfig
-from .backbone import is_image_input
 from .banded import BandedAttention
+from .image_inputs import is_image_input
 from .modeling_robovlms import ContinuousVLA
 from .packing import pack_tokens
 from .streaming import VLACache, push
@@ -30,12 +30,6 @@ class InterleavedContinuousVLA(ContinuousVLA):
     def __init__(self, config: InterleavedContinuousConfig):
         super().__init__(config)
         self.is_banded = config.frame_attention == "banded"
-        layers = set(getattr(config.get_text_config(), "layer_types", None) or ["full_attention"])
-        if self.is_banded and layers - {"full_attention", "sliding_attention"}:
-            raise ValueError(
-                f"frame_attention = 'banded' keeps keys and values of frames; the layers of backbone "
-                f"{config.vlm_config.model_type!r} have none ({sorted(layers)}). Use 'window'."
-            )
 
     def frame_mask_or_single(self, frame_mask: torch.Tensor | None, input_ids: torch.Tensor) -> torch.Tensor:
         if self.is_banded and frame_mask is not None:
@@ -59,8 +53,8 @@ class InterleavedContinuousVLA(ContinuousVLA):
                 return banded.step(inputs, marks, tokens, past)[marks]
             return banded.encode(inputs, marks, tokens, frame_mask)
         if len(marks) != len(frame_mask):
-            inputs, marks = pack_tokens(inputs, marks, frame_mask, once=instruction)
             inputs = self.adapter.join_images(inputs, frame_mask)
+            inputs, marks = pack_tokens(inputs, marks, frame_mask, once=instruction)
         return self.adapter.hidden_states(inputs, (marks, tokens))[marks]
 
     def _instruction(self, inputs: dict[str, Any]) -> torch.Tensor | None:

@@ -9,14 +9,14 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from .backbone import Backbone, backbone_adapter
+from .backbone import Backbone
+from .backbone_families.choose_backbone import backbone_adapter
 from .heads import ActionTargets, ChunkOverlap, build_head
 from .initialization import init_layer
 from .outputs import VLAOutput
 from .quantization import quantizing_the_backbone_only, take_quantization
 from .state_dict import published_names_to_own
 from .streaming import VLACache
-from .unused_parameters import unused_parameters
 
 OWN_MODULES = ("action_tokens", "state_encoder", "grounding", "head")
 
@@ -30,6 +30,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
+    reads_logits: ClassVar[bool] = False
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -46,6 +47,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def __init__(self, config: RoboVLMConfig):
         super().__init__(config)
         self.backbone = AutoModelForImageTextToText.from_config(config.vlm_config)
+        self.adapter.require_support(config)
 
     def _init_weights(self, module: nn.Module) -> None:
         init_layer(module)
@@ -131,6 +133,23 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
 
     def freeze_unused(self) -> None:
         """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""
+        for parameter in self.adapter.unused_parameters(is_continuous=not self.reads_logits):
+            parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; frozen batch normalisation (some vision towers) keeps the statistics it was trained with."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train(mode and any(parameter.requires_grad for parameter in module.parameters()))
+        return self
+
+    @property
+    def modules_to_save(self) -> list[str]:
+        """Names of the layers that are not the backbone's, for PEFT's `modules_to_save`: PEFT compares the ends of names,
+        and a bare "head" is also that of `lm_head`."""
+        layers = [name for name in OWN_MODULES if name != "head" and hasattr(self, name)]
+        return layers + [f"head.{name}" for name, _ in getattr(self, "head", nn.Module()).named_children()]
 
     def own_modules_to_float32(self) -> None:
         """Action tokens and heads stay in float32 whatever the backbone's dtype."""
@@ -142,7 +161,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def reset_action_tokens(self) -> None:
         """Start the action tokens at the mean input embedding of the vocabulary, as the backbone's embedding module
         puts it out (scaled or normalised as the family does), plus noise."""
-        embed = self.get_input_embeddings()
+        embed = self.adapter.embedding_modules()[0]
         ids = torch.arange(min(self.config.get_text_config().vocab_size, 32_000), device=self.device)
         vectors = torch.cat([embed(part[None])[0].float() for part in ids.split(4096)])
         tokens = self.action_tokens.weight
@@ -232,11 +251,6 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         self.head = build_head(config, width)
         self.post_init()
         self.freeze_unused()
-
-    def freeze_unused(self) -> None:
-        """The vocabulary's output layer gets no gradient here, nor do layers behind the features that are read."""
-        for parameter in unused_parameters(self.backbone, self.get_output_embeddings()):
-            parameter.requires_grad_(False)
 
     def features(
         self,

@@ -26,6 +26,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
 
     config_class = OneStepDiscreteConfig
     config: OneStepDiscreteConfig
+    reads_logits = True
 
     def __init__(self, config: OneStepDiscreteConfig):
         super().__init__(config)
@@ -38,6 +39,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             self.action_tokens = nn.Embedding(config.num_action_tokens, config.get_text_config().hidden_size)
         self.loss_type = "ForCausalLM" if not config.is_parallel else None  # how the Trainer counts labels
         self.post_init()
+        self.freeze_unused()
 
     @property
     def action_token_ids(self) -> torch.Tensor:
@@ -145,8 +147,8 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """Greedy tokens for rows without padding, -1 where they are no action tokens."""
         count, uniform = self.config.num_action_tokens, self.config.is_uniform
         stop = None if uniform else self.config.stop_token_id
-        written = self.backbone.generate(
-            **inputs,
+        written = self.adapter.generate(
+            inputs,
             max_new_tokens=count,
             min_new_tokens=count if uniform else 1,
             do_sample=False,

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from .backbone import is_image_input, per_row
+from .image_inputs import is_image_input, per_row
 
 
 def pack_tokens(

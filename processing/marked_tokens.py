@@ -3,6 +3,8 @@
 import torch
 from transformers import BatchFeature
 
+from .backbone_inputs import per_token_names
+
 MARK = "<robovlms_mark>"
 
 
@@ -29,7 +31,6 @@ def take_marks_out(inputs: BatchFeature, mark_id: int) -> torch.Tensor:
         return value[~is_mark].unflatten(0, (len(ids), ids.shape[1] - 2))
 
     between = without_marks(is_mark.cumsum(dim=1) == 1)
-    for name, value in inputs.items():
-        if torch.is_tensor(value) and value.shape[:2] == ids.shape:
-            inputs[name] = without_marks(value)
+    for name in per_token_names(inputs):
+        inputs[name] = without_marks(inputs[name])
     return between

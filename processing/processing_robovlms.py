@@ -14,13 +14,13 @@ from transformers.models.auto.processing_auto import processor_class_from_name
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
 from .appended_tokens import append_tokens
-from .backbone_inputs import backbone_inputs
+from .backbone_inputs import ACTION_TOKEN
 from .fast_action_tokenizer import FASTActionTokenizer
 from .marked_tokens import MARK, marked, take_marks_out
 from .normalization import ActionNormalizer, VectorNormalizer
+from .prompt_families.choose_inputs import backbone_inputs
 from .uniform_action_tokenizer import UniformActionTokenizer, new_token_ids, reused_token_ids
 
-ACTION_TOKEN = "<robovlms_action>"
 Images = Mapping[str, np.ndarray]
 
 
@@ -46,6 +46,8 @@ class RoboVLMProcessor(ProcessorMixin):
             frame, without action tokens then; must be the model's.
         instruction_frames: in which frames of an interleaved window the model keeps the instruction, "every" one or
             the "first"; must be the model's.
+        image_options: options of the backbone's processor, for example `{"max_pixels": 50176}`, beside those that keep
+            an image in one tile; all are given at every call, and saved.
 
     Raises:
         ValueError: naming the argument, for a prompt without its parts, contracts that do not go together, and what a
@@ -67,6 +69,7 @@ class RoboVLMProcessor(ProcessorMixin):
         fast: FASTActionTokenizer | Mapping[str, Any] | None = None,
         token_source: TokenSource = "action",
         instruction_frames: Literal["every", "first"] = "every",
+        image_options: Mapping[str, Any] | None = None,
     ):
         if isinstance(contracts, ActionContract):
             contracts = {contracts.embodiment: contracts}
@@ -80,7 +83,8 @@ class RoboVLMProcessor(ProcessorMixin):
         self.prompt_template = prompt_template
         self.action_attention = action_attention
         self.chat_template = getattr(backbone_processor, "chat_template", None)
-        self._inputs = backbone_inputs(backbone_processor)
+        self._inputs = backbone_inputs(backbone_processor, image_options)
+        self._inputs.require_images(max(len(contract.cameras) for contract in self.contracts.values()))
         self._actions = {name: ActionNormalizer(contract) for name, contract in self.contracts.items()}
         self._states = {
             name: VectorNormalizer(contract.state, f"state of embodiment {name!r}")
@@ -187,7 +191,7 @@ class RoboVLMProcessor(ProcessorMixin):
     def _ordinary_text_id(self) -> int:
         """An id of plain text, which stands at the action tokens while the backbone counts and masks by ids."""
         special = set(self.tokenizer.all_special_ids)
-        ids = [i for i in self.tokenizer("action", add_special_tokens=False)["input_ids"] if i not in special]
+        ids = [i for i in self.tokenizer.encode("action", add_special_tokens=False) if i not in special]
         if not ids:
             raise ValueError("The tokenizer writes 'action' with special tokens only; it cannot carry action tokens.")
         return ids[-1]
@@ -388,7 +392,7 @@ class RoboVLMProcessor(ProcessorMixin):
             stop = self.tokenizer.eos_token_id
             chunks = inputs["actions"].flatten(0, 1).numpy()
             ids = [torch.tensor([*self.action_tokenizer.encode(chunk), stop]) for chunk in chunks]
-            append_tokens(inputs, ids, ids, self.tokenizer.pad_token_id)
+            append_tokens(inputs, ids, ids, self.tokenizer.pad_token_id, self._inputs.appended_token_type)
             return
         ids = torch.from_numpy(self.action_tokenizer.encode(inputs["actions"].numpy())).reshape(rows, -1)
         counts = valid[..., None].expand(inputs["actions"].shape).reshape(rows, -1)
@@ -397,7 +401,9 @@ class RoboVLMProcessor(ProcessorMixin):
             labels = torch.full_like(inputs["input_ids"], -100)
             inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], targets)
         else:
-            append_tokens(inputs, list(ids), list(targets), self.tokenizer.pad_token_id)
+            append_tokens(
+                inputs, list(ids), list(targets), self.tokenizer.pad_token_id, self._inputs.appended_token_type
+            )
 
     def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
         """Raw `(..., action_dim)` to normalised float32."""
@@ -448,6 +454,7 @@ class RoboVLMProcessor(ProcessorMixin):
             "raw_prompt": self.raw_prompt,
             "token_source": self.token_source,
             "instruction_frames": self.instruction_frames,
+            "image_options": dict(self._inputs.image_options),
         }
 
     def __repr__(self) -> str:

@@ -1,0 +1,1 @@
+"""Families that need more than the general adapter, each with its reason."""

@@ -1,0 +1,38 @@
+"""Families whose image tokens see each other in both directions."""
+
+from typing import Any
+
+import torch
+
+from ..backbone import Backbone, UnsupportedByBackbone, register_backbone
+
+
+@register_backbone("gemma3", "gemma4", "gemma4_unified", "shieldgemma2")
+class GemmaBackbone(Backbone):
+    """The tokens of one image see each other, unless there is a past (Gemma 4: where its text config says so)."""
+
+    def require_keys_and_values(self) -> None:
+        super().require_keys_and_values()
+        if getattr(self.model.config.get_text_config(), "use_bidirectional_attention", None) is not None:
+            raise UnsupportedByBackbone(
+                f"frame_attention = 'banded' runs frames after a past, in which the tokens of an image in {self.family!r} "
+                "no longer see each other. Use 'window'."
+            )
+
+
+@register_backbone("molmo2")
+class Molmo2Backbone(Backbone):
+    """All images of a row see each other, and where an image's tokens come from is counted over the whole batch."""
+
+    def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in inputs.items() if name != "mm_token_type_ids"}
+
+    def accepted(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if "pixel_values" in inputs:
+            pooling = inputs["image_token_pooling"]
+            grids = inputs["image_grids"]
+            tokens = grids[:, 0] * grids[:, 1] + grids[:, 2] * grids[:, 3]
+            patches = inputs["image_num_crops"] * inputs["pixel_values"].shape[1]
+            start = (patches.cumsum(dim=0) - patches).repeat_interleave(tokens)[:, None]
+            inputs = inputs | {"image_token_pooling": torch.where(pooling >= 0, pooling + start, pooling)}
+        return super().accepted(inputs)

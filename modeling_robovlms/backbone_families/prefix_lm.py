@@ -1,0 +1,19 @@
+"""Prefix language models."""
+
+from typing import Any
+
+import torch
+
+from ..backbone import Backbone, register_backbone
+
+
+@register_backbone("paligemma")
+class PaliGemmaBackbone(Backbone):
+    """Token types say who sees whom: those of type 0 see each other in both directions, those of type 1 the past only."""
+
+    def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return inputs | {"token_type_ids": inputs["attention_mask"].long()}
+
+    def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
+        """The marked tokens become part of the prefix, with what they follow."""
+        return inputs | {"token_type_ids": torch.zeros_like(inputs["input_ids"])}

@@ -1,0 +1,56 @@
+"""Which of a backbone's inputs are images, and images that are encoded already."""
+
+from typing import Any
+
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import ModelOutput
+
+TENSOR_OF_IMAGES, LIST_OF_IMAGES, DEEPSTACK = "encoded_images", "list_of_encoded_images", "deepstack."
+IMAGES = ("pixel_values", "flattened_patches")
+BESIDE_IMAGES = ("encoder_attention_mask", "qformer_")
+ENCODED = {"pooler_output", "last_hidden_state", "hidden_states", "attentions", "deepstack_features"}
+
+
+def is_image_input(name: str, value: Any, input_ids: torch.Tensor) -> bool:
+    """Whether an input belongs to the images: it is not laid out like the tokens."""
+    return torch.is_tensor(value) and (name.startswith(IMAGES + BESIDE_IMAGES) or value.shape[:2] != input_ids.shape)
+
+
+def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
+    """A tensor over all rows' images, `(rows * n, ...)`, as `(rows, n, ...)`."""
+    if len(value) % rows:
+        raise ValueError(f"The rows' images differ in size or number: {len(value)} entries for {rows} rows.")
+    return value.unflatten(0, (rows, -1))
+
+
+def encoded_per_row(output: ModelOutput, rows: int) -> dict[str, torch.Tensor] | None:
+    """What `get_image_features` returned, `(rows, ...)` each; None where the forward needs more than its features."""
+    features = output.pooler_output
+    deepstack = getattr(output, "deepstack_features", None) or []
+    if features is None or set(output.keys()) - ENCODED:
+        return None
+    if any(not torch.is_tensor(image) for layer in deepstack for image in layer):
+        return None
+    layers = {f"{DEEPSTACK}{i}": per_row(torch.cat(list(layer)), rows) for i, layer in enumerate(deepstack)}
+    if torch.is_tensor(features):
+        return layers | {TENSOR_OF_IMAGES: per_row(features, rows)}
+    if len({image.shape for image in features}) == 1:
+        return layers | {LIST_OF_IMAGES: per_row(torch.stack(list(features)), rows)}
+    # Cameras of different sizes: a frame's images end to end, which is how such families read them.
+    return layers | {LIST_OF_IMAGES: per_row(torch.cat(list(features)), rows)[:, None]}
+
+
+def encoded_as_inputs(features: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """`encoded_per_row` of frames end to end, as the forward takes it."""
+    inputs = dict(features)
+    layers = [[inputs.pop(name)] for name in sorted(features) if name.startswith(DEEPSTACK)]
+    if (encoded := inputs.pop(TENSOR_OF_IMAGES, None)) is None:
+        encoded = inputs.pop(LIST_OF_IMAGES, None)
+        encoded = None if encoded is None else tuple(encoded)
+    if encoded is not None:
+        output = BaseModelOutputWithPooling(pooler_output=encoded)
+        if layers:
+            output.deepstack_features = layers
+        inputs["mm_encoder_outputs"] = {"image": output}
+    return inputs

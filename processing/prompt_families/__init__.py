@@ -1,0 +1,1 @@
+"""Families whose prompts or processors need something else, each with its reason."""

@@ -1,0 +1,25 @@
+"""Prompts that are lists of texts and images."""
+
+import numpy as np
+from PIL import Image
+from transformers import BatchFeature
+
+from ..backbone_inputs import BackboneInputs, register_inputs
+
+
+@register_inputs("IdeficsProcessor")
+class IdeficsInputs(BackboneInputs):
+    """A prompt is a list of texts and images in their order; the processor writes the marks around images."""
+
+    image_prompt = "<image>"
+    image_separator = ""
+
+    def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
+        prompts = []
+        for text, row in zip(texts, images, strict=True):
+            parts = text.split(self.image_prompt)
+            prompt = [parts[0]]
+            for image, part in zip(row, parts[1:], strict=True):
+                prompt += [Image.fromarray(image), part]
+            prompts.append([part for part in prompt if not isinstance(part, str) or part])
+        return self.processor(text=prompts, padding="longest", return_tensors="pt", **self.call_options())

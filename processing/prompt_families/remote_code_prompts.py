@@ -1,0 +1,24 @@
+"""Families that live on the Hub as code of their own, written from their published interfaces and **untested**."""
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import BatchFeature
+
+from ..backbone_inputs import BackboneInputs, flat, register_inputs
+
+
+@register_inputs("VLMProcessor")
+class UFormGenInputs(BackboneInputs):
+    """UForm-Gen's processor writes a chat of its own around the text; its image processor takes one PIL image."""
+
+    image_prompt = "<image>"
+    image_separator = " "
+    max_images = 1
+    padding_side = "right"
+
+    def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
+        inputs = self.processor.tokenizer(texts, return_tensors="pt", **self.padding)
+        pixels = [self.processor.image_processor(Image.fromarray(image)) for image in flat(images)]
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        return BatchFeature({"input_ids": ids, "attention_mask": mask, "pixel_values": torch.stack(pixels)})
