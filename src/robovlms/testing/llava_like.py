@@ -67,9 +67,9 @@ LLAVA_LIKE: dict[str, Family] = {
             **LLAVA_NEXT.config,
             "downsample_rate": "1/2",
             "deepstack_layer_map": [[-1, 0]],
-            "spatial_target_layers": [0, 1, 2, 3],
+            "spatial_target_layers": [1, 2, 3, 4],
             "vision_config": {"hidden_size": 64},  # its Q-Former has one head per 64 channels
-            "text_config": {"num_hidden_layers": 4},
+            "text_config": {"num_hidden_layers": 5},
         },
         processor={**LLAVA.processor, "downsample_rate": "1/2"},
     ),

@@ -20,7 +20,11 @@ OTHERS: dict[str, Family] = {
         extra_tokens=("<|python_tag|>",),
         last_tokens=("<|image|>",),  # an id beyond the output vocabulary, as in the published checkpoints
         config={
-            "text_config": {"vocab_size": token_id("<|image|>"), "cross_attention_layers": [1]},
+            "text_config": {
+                "vocab_size": token_id("<|image|>"),
+                "num_hidden_layers": 4,
+                "cross_attention_layers": [1, 3],
+            },
             "vision_config": {
                 "num_global_layers": 1,
                 "intermediate_layers_indices": [0],
@@ -171,6 +175,33 @@ OTHERS: dict[str, Family] = {
             },
         },
         image={"min_pixels": 32 * 32, "max_pixels": 32 * 32},
+    ),
+    "apertus1p5": Family(
+        tokens={
+            "image_token": "<|image|>",
+            "audio_token": "<|audio|>",
+            "boi_token": "<|img_start|>",
+            "eoi_token": "<|img_end|>",
+            "image_wrapper_token": "<|img_token_start|>",
+            "eol_token": "<|img_end_of_row|>",
+            "boa_token": "<|audio_start|>",
+            "eoa_token": "<|audio_end|>",
+        },
+        extra_tokens=(*(f"<|visual token {i}|>" for i in range(64)), *(f"<|audio token {i}|>" for i in range(16))),
+        config={
+            "image_token_offset": token_id("<|visual token 0|>"),
+            "audio_token_offset": token_id("<|audio token 0|>"),
+            "vision_config": {
+                "base_channels": 32,
+                "channel_multiplier": [1, 1, 1, 1],
+                "codebook_size": 64,
+                "embed_dim": 8,
+                "latent_channels": 8,
+                "num_res_blocks": 1,
+            },
+            "audio_config": {"codebook_size": 16, "codebook_dim": TOWER_SIZE},
+        },
+        image={"size": {"min_pixels": 32 * 32, "max_pixels": 32 * 32}, "spatial_factor": 8},
     ),
     "inkling_mm_model": Family(
         tokens={"image_token": "<|unused_200054|>", "audio_token": "<|unused_200053|>"},

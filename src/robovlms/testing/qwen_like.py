@@ -72,6 +72,22 @@ MUSE = replace(
     },
     prompt="<|patch|>",
 )
+INKLING2 = replace(
+    QWEN,
+    tokens={"image_token": "<|unused_200054|>"},
+    config={
+        "text_config": {
+            "unpadded_vocab_size": lambda tokenizer: len(tokenizer),
+            "layer_types": ["hybrid_sliding", "hybrid"],
+            "n_layers_per_attn_res_block": 1,
+            "d_rel": 8,
+            "rel_extent": 64,
+        },
+        "vision_config": {"posemb_grid_size": 8, "projection_hidden_dim": 64},
+    },
+    image={"size": {"height": 2 * PATCH_SIZE, "width": 2 * PATCH_SIZE}},
+    prompt="<|unused_200054|>",
+)
 QWEN_LIKE: dict[str, Family] = {
     "qwen2_vl": replace(QWEN, config={**QWEN.config, "vision_config": {"hidden_size": TEXT_SIZE}}),
     "qwen2_5_vl": replace(QWEN, config={**QWEN.config, "vision_config": {"fullatt_block_indexes": [1]}}),
@@ -257,20 +273,39 @@ QWEN_LIKE: dict[str, Family] = {
         },
         prompt="<im_start><image><im_end>",
     ),
-    "inkling2": replace(
+    "hy_v4_vl": replace(
         QWEN,
-        tokens={"image_token": "<|unused_200054|>"},
+        tokens={
+            "image_token": "<image>",
+            "video_token": "<video>",
+            "image_start_token": "<im_start>",
+            "image_end_token": "<im_end>",
+        },
         config={
             "text_config": {
-                "unpadded_vocab_size": lambda tokenizer: len(tokenizer),
-                "layer_types": ["hybrid_sliding", "hybrid"],
-                "n_layers_per_attn_res_block": 1,
-                "d_rel": 8,
-                "rel_extent": 64,
+                "rope_parameters": {**MROPE, "mrope_section": [2, 1, 1]},
+                "mlp_layer_types": ["dense", "sparse"],
+                "indexer_types": ["full", "shared"],
             },
-            "vision_config": {"posemb_grid_size": 8, "projection_hidden_dim": 64},
+            "vision_config": {"max_image_size": 4 * IMAGE_SIZE},
         },
-        image={"size": {"height": 2 * PATCH_SIZE, "width": 2 * PATCH_SIZE}},
-        prompt="<|unused_200054|>",
+        prompt="<im_start><image><im_end>",
+    ),
+    "inkling2": INKLING2,
+    "inkling2_loop": replace(
+        INKLING2,
+        config={
+            **INKLING2.config,
+            "text_config": {
+                **INKLING2.config["text_config"],
+                "num_hidden_layers": 4,
+                "layer_types": ["hybrid_sliding", "hybrid"] * 2,
+                "loop_layer_index_start": 1,
+                "loop_layer_index_end": 3,
+                "loop_num_passes": 2,
+                "loop_gate_rank": 8,
+            },
+        },
+        classes={"processor": "Inkling2Processor"},
     ),
 }
