@@ -7,83 +7,35 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import hypothesis
-import numpy as np
 import pytest
 import torch
 from transformers.utils import logging
 
-from robovlms import (
-    ActionContract,
-    CameraSpec,
-    GripperSpec,
-    OneStepContinuousVLA,
-    RoboVLMProcessor,
-    Statistics,
-    VectorSpec,
-)
+from robovlms import ActionContract, OneStepContinuousVLA, RoboVLMProcessor
 from robovlms.serving import ChunkPredictor
 from robovlms.testing import tiny_backbone
+from robovlms.testing.samples import example_contract, example_sample
 
 torch.set_num_threads(1)
 logging.disable_progress_bar()
 hypothesis.settings.register_profile("robovlms", deadline=None, derandomize=True, database=None, max_examples=100)
 hypothesis.settings.load_profile("robovlms")
 
-ACTION_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--families", metavar="A,B", help="of tests over backbone families, run these families' only")
+    parser.addoption("--record", action="store_true", help="write robovlms.matrix and docs/backbones.md of this run")
 
 
-def example_statistics(width: int) -> Statistics:
-    """A different, skewed range for every dimension."""
-    high = [0.25 * (index + 1) for index in range(width)]
-    return Statistics(
-        q01=[-0.5 * value for value in high],
-        q99=[0.75 * value for value in high],
-        min=[-value for value in high],
-        max=high,
-        mean=[0.1 * value for value in high],
-        std=[0.3 * value for value in high],
-        count=1000,
-        origin="example",
-    )
-
-
-def example_contract(**changes) -> ActionContract:
-    """An arm with two cameras of different sizes, a three-dimensional state and an inverted gripper."""
-    fields = {
-        "embodiment": "arm",
-        "action": VectorSpec(ACTION_NAMES, normalization="min_max", statistics=example_statistics(7)),
-        "state": VectorSpec(("s0", "s1", "s2"), normalization="mean_std", statistics=example_statistics(3)),
-        "cameras": (CameraSpec("static", 48, 64), CameraSpec("gripper", 32, 32)),
-        "grippers": (GripperSpec(6, open_value=0.0, closed_value=1.0),),
-        "control_frequency": 10.0,
-        "chunk_size": 3,
-    }
-    return ActionContract(**(fields | changes))
-
-
-def example_sample(contract: ActionContract, seed: int, instruction: str | None = None) -> dict:
-    """A random window sample, as a dataset would return it: some history is padding, some actions do not count."""
-    random = np.random.default_rng(seed)
-    window, chunk = contract.window_size, contract.chunk_size
-    frame_mask = np.arange(window) >= random.integers(0, window)
-    action_mask = np.arange(chunk)[None] < random.integers(1, chunk + 1, (window, 1))
-    actions = random.uniform(-0.2, 0.2, (window, chunk, contract.action_dim)).astype(np.float32)
-    for gripper in contract.grippers:
-        actions[..., gripper.dim] = random.choice([gripper.open_value, gripper.closed_value], (window, chunk))
-    sample = {
-        "images": {
-            camera.name: random.integers(0, 256, (window, camera.height, camera.width, 3), dtype=np.uint8)
-            for camera in contract.cameras
-        },
-        "actions": actions,
-        "action_mask": action_mask,
-        "frame_mask": frame_mask,
-        "instruction": instruction or ["open", "pick up the red block", "push the block left"][seed % 3],
-        "embodiment": contract.embodiment,
-    }
-    if contract.state is not None:
-        sample["state"] = random.uniform(-0.2, 0.2, (window, contract.state_dim)).astype(np.float32)
-    return sample
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not (chosen := config.getoption("--families")):
+        return
+    chosen = set(chosen.split(","))
+    family_of = {item: getattr(item, "callspec", None) and item.callspec.params.get("family") for item in items}
+    if unknown := chosen - set(family_of.values()):
+        raise pytest.UsageError(f"--families: no selected test has {sorted(unknown)}.")
+    config.hook.pytest_deselected(items=[item for item in items if family_of[item] not in chosen])
+    items[:] = [item for item in items if family_of[item] in chosen]
 
 
 @pytest.fixture(autouse=True)

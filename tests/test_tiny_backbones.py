@@ -85,15 +85,15 @@ def check(model_type: str, folder: Path) -> None:
     assert (logits - other)[:, -1].abs().amax() > 1e-3, "the last token does not depend on the images"
 
 
-@pytest.mark.parametrize("model_type", DEFAULT)
-def test_family(model_type: str, tmp_path: Path) -> None:
-    check(model_type, tmp_path / "checkpoint")
+@pytest.mark.parametrize("family", DEFAULT)
+def test_family(family: str, tmp_path: Path) -> None:
+    check(family, tmp_path / "checkpoint")
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("model_type", SUPPORTED)
-def test_every_family(model_type: str, tmp_path: Path) -> None:
-    check(model_type, tmp_path / "checkpoint")
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_every_family(family: str, tmp_path: Path) -> None:
+    check(family, tmp_path / "checkpoint")
 
 
 def test_same_weights_every_time(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "serve a checkpoint to robots and simulators over a websocket",
     "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",
     "data": "`robovlms data inspect`: look at a dataset and find what is wrong with it",
+    "backbones": "which families of vision-language models serve which structure",
     "convert-original": "convert a checkpoint of the original RoboVLMs release",
 }
 
