@@ -44,7 +44,8 @@ def encoded_per_row(output: ModelOutput, rows: int) -> dict[str, torch.Tensor] |
 def encoded_as_inputs(features: dict[str, torch.Tensor]) -> dict[str, Any]:
     """`encoded_per_row` of frames end to end, as the forward takes it."""
     inputs = dict(features)
-    layers = [[inputs.pop(name)] for name in sorted(features) if name.startswith(DEEPSTACK)]
+    depth = sum(name.startswith(DEEPSTACK) for name in features)
+    layers = [[inputs.pop(f"{DEEPSTACK}{layer}")] for layer in range(depth)]
     if (encoded := inputs.pop(TENSOR_OF_IMAGES, None)) is None:
         encoded = inputs.pop(LIST_OF_IMAGES, None)
         encoded = None if encoded is None else tuple(encoded)
