@@ -210,6 +210,11 @@ class Backbone:
             reached.append(arguments[0])
             return (arguments[0][:, -1:], *arguments[1:])
 
+        if self.output_layer is None:
+            raise ValueError(
+                f"backbone {self.family!r} has neither a base model nor output embeddings: register a Backbone whose `run` "
+                "says where its last hidden states are."
+            )
         handle = self.output_layer.register_forward_pre_hook(tap)
         try:
             self.model(**inputs)
@@ -218,12 +223,13 @@ class Backbone:
         return reached[-1]
 
     @property
-    def output_layer(self) -> nn.Module:
-        """The vocabulary's output layer."""
+    def output_layer(self) -> nn.Module | None:
+        """The vocabulary's output layer, where there is one."""
         for holder in (self.model, self.text_tower):
-            if (layer := holder.get_output_embeddings()) is not None:
+            find = getattr(holder, "get_output_embeddings", None)
+            if find is not None and (layer := find()) is not None:
                 return layer
-        raise ValueError(f"backbone {self.family!r} has no output embeddings.")
+        return None
 
     def accepted(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`inputs` that the forward takes, floats in the backbone's dtype.
