@@ -87,7 +87,7 @@ def main() -> None:
     controllers = {
         "synchronous, no latency": SynchronousController(chunks),
         "synchronous": SynchronousController(slow),
-        "asynchronous, joined": AsynchronousController(slow, frequency=frequency),
+        "asynchronous, joined": AsynchronousController(slow, frequency=frequency, join=True),
         "asynchronous, replaced": AsynchronousController(slow, frequency=frequency, join=False),
     }
     report = {}

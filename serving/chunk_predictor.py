@@ -75,6 +75,12 @@ class ChunkPredictor:
         contract = self.contract
         return contract.history_stride if contract.window_size > 1 else contract.n_action_steps
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether the head samples, so that it can be guided towards a running chunk; others mix the two."""
+        head = getattr(self.model.config, "head_config", None)
+        return getattr(head, "type", None) in ("diffusion", "flow_matching")
+
     def new_cache(self, rows: int = 1) -> VLACache:
         """An empty memory of `rows` episodes."""
         return self.model.new_cache(rows)

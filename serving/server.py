@@ -90,6 +90,7 @@ class PolicyServer:
             "contract_hash": contract.hash,
             "action_horizon": contract.chunk_size,
             "observation_interval": self.predictor.observation_interval,
+            "guided": self.predictor.is_guided,
             "observation_layout": self.layout.to_dict(),
             "limits": vars(self.limits),
         }

@@ -115,6 +115,23 @@ def test_regressed_chunks_are_mixed_with_the_running_one(structure, backbone, co
     assert set(joined[:, 6]) <= {0.0, 1.0}
 
 
+def test_chunks_join_by_default_where_the_head_samples(predictor, backbone, contract):
+    vla = OneStepContinuousVLA.from_backbone(
+        backbone("smolvlm"), predictor.contract, head_config={"type": "flow_matching", "denoiser_size": 32}
+    )
+    sampling = ChunkPredictor(vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), predictor.contract))
+    for parts, joins in ((predictor, False), (sampling, True)):
+        with in_background(PolicyServer(parts)) as server, PolicyClient(port=server.port) as client:
+            controllers = [AsynchronousController(source) for source in (parts, client)]
+            assert [controller.join for controller in controllers] == [joins, joins]
+            if joins:
+                running = np.zeros((3, 7), np.float32)
+                chunk = client.predict(random_observation(parts.contract), "push", running=running, delay=2)
+                np.testing.assert_allclose(chunk[:2], running[:2], atol=1e-5)
+            for controller in controllers:
+                controller.close()
+
+
 def test_discrete_chunks_are_mixed_with_the_running_one(backbone, contract):
     agreed = contract(state=None, action=contract().action.replace(normalization="quantile"))
     processor = RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed, action_bins=16)
@@ -162,6 +179,8 @@ def test_holding_still(contract):
 
 class Gated:
     """Chunks whose actions tell at which step they were asked for; each comes when the test lets it."""
+
+    guided = True
 
     def __init__(self, contract):
         self.contract, self.asked, self.gate = contract, [], threading.Semaphore(0)

@@ -38,7 +38,7 @@ class ExpertChunks:
 
     def __init__(self, env: TabletopEnv, chunk_size: int = 10, n_action_steps: int = 4):
         self.env = env.unwrapped
-        self.contract = tabletop_contract(chunk_size, n_action_steps)
+        self.contract, self.guided = tabletop_contract(chunk_size, n_action_steps), True
 
     def reset(self) -> None:
         """Begin an episode; nothing to forget."""

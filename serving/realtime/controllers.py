@@ -91,13 +91,13 @@ class AsynchronousController:
 
     A chunk begins at the observation that it was computed from. By the time it arrives some of its steps are past and are
     left out. With `join` the policy is told what runs and what will have been executed by then, and continues it
-    (real-time chunking; regressing heads mix the two chunks). The first chunk of an episode is waited for.
+    (real-time chunking; heads that do not sample mix the two chunks). The first chunk of an episode is waited for.
 
     Args:
         policy: a `ChunkPredictor`, `Policy`, `PolicyClient` or chunk source; used from another thread.
         n_action_steps: steps after which a new chunk is asked for, if the one before has arrived, instead of the
             contract's. A chunk must last for the longer of these and the latency, and for the latency once more.
-        join: whether new chunks continue the running one.
+        join: whether new chunks continue the running one; by default those of heads that sample do.
         on_miss: what to do at a step that no chunk covers; "stop" raises `DeadlineMissed`.
         patience: how long such a step waits for a chunk on its way before that, as a part of the control period.
         ensemble: see `ActionTimeline`.
@@ -111,7 +111,7 @@ class AsynchronousController:
         self,
         policy: Any,
         n_action_steps: int | None = None,
-        join: bool = True,
+        join: bool | None = None,
         on_miss: OnMiss = "hold",
         patience: float = 0.5,
         ensemble: float | None = None,
@@ -129,7 +129,8 @@ class AsynchronousController:
             raise ValueError(f"on_miss must be 'hold', 'repeat' or 'stop', got {on_miss!r}.")
         if not 0 <= patience < 1:
             raise ValueError(f"patience must be a part of the control period, from 0 to below 1, got {patience}.")
-        self.join, self.on_miss, self.patience = join, on_miss, patience
+        self.join = self.source.guided if join is None else join
+        self.on_miss, self.patience = on_miss, patience
         self.times = ControlTimes(1 / (frequency or self.contract.control_frequency))
         self._timeline = ActionTimeline(self.contract, ensemble)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")

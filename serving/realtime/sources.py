@@ -20,6 +20,11 @@ class ChunkSource(Protocol):
     @property
     def contract(self) -> ActionContract: ...
 
+    @property
+    def guided(self) -> bool:
+        """Whether chunks are guided to continue the running one, see `ChunkPredictor.is_guided`."""
+        ...
+
     def reset(self) -> None:
         """Begin an episode."""
 
@@ -40,7 +45,7 @@ class LocalChunks:
 
     def __init__(self, predictor: ChunkPredictor):
         self.predictor = predictor
-        self.contract = predictor.contract
+        self.contract, self.guided = predictor.contract, predictor.is_guided
         self.reset()
 
     def reset(self) -> None:
@@ -65,6 +70,7 @@ class RemoteChunks:
 
     def __init__(self, client: PolicyClient):
         self.contract = ActionContract.from_dict(client.contract)
+        self.guided = client.metadata.get("guided", False)
         self.reset, self.predict = client.reset, client.predict
 
 
@@ -73,7 +79,7 @@ class DelayedChunks:
 
     def __init__(self, source: ChunkSource, seconds: float):
         self.source, self.seconds = source, seconds
-        self.contract, self.reset = source.contract, source.reset
+        self.contract, self.guided, self.reset = source.contract, source.guided, source.reset
 
     def predict(self, *arguments: Any, **options: Any) -> np.ndarray:
         due = time.monotonic() + self.seconds
