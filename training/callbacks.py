@@ -112,11 +112,23 @@ class ActionErrors(ForwardWatcher):
 
 
 class Throughput(ForwardWatcher):
-    """Adds `frames_per_second`: real observation frames of all processes, by the wall clock between logs."""
+    """Adds `frames_per_second`: real observation frames of all processes, by the wall clock without
+    the time of evaluations and logs."""
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         super().on_train_begin(*args, **kwargs)
-        self._frames, self._since = 0, time.perf_counter()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._frames, self._seconds, self._since = 0, 0.0, time.perf_counter()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        now = time.perf_counter()
+        self._seconds, self._since = self._seconds + now - self._since, now
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().on_log(args, state, control, logs, **kwargs)
+        self._since = time.perf_counter()
 
     def watch(self, inputs: dict[str, Any], output: Any) -> None:
         mask = inputs.get("frame_mask")
@@ -124,8 +136,8 @@ class Throughput(ForwardWatcher):
 
     def values(self, args: Any) -> dict[str, float]:
         frames = float(summed(torch.as_tensor(self._frames, dtype=torch.float64)))
-        now = time.perf_counter()
-        rate, self._frames, self._since = frames / max(now - self._since, 1e-9), 0, now
+        rate = frames / max(self._seconds, 1e-9)
+        self._begin()
         return {"frames_per_second": rate}
 
 

@@ -50,7 +50,9 @@ class Rollouts(TrainerCallback):
             shared = [values]
             distributed.broadcast_object_list(shared)
             values = shared[0]
+        due = control.should_log
         self.trainer.log(values)
+        control.should_log = due  # the log of the loss at this step is still to come
 
 
 def suite_score(
