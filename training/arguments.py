@@ -55,6 +55,14 @@ class VLAArguments:
     n_action_steps: int = field(default=4, metadata={"help": "Actions executed per prediction."})
     num_action_tokens: int = field(default=1, metadata={"help": "Learnable action tokens per observation."})
     action_bins: int = field(default=256, metadata={"help": "Discrete structure: uniform bins per dimension."})
+    action_token_placement: str = field(
+        default="reuse",
+        metadata={
+            "help": "Discrete structure: the vocabulary's last tokens, or new ones (always with a scratch backbone, whose "
+            "few tokens are all words).",
+            "choices": ["reuse", "new"],
+        },
+    )
     action_tokenizer: str = field(
         default="uniform",
         metadata={"help": "Discrete structure: how chunks are written.", "choices": ["uniform", "fast"]},

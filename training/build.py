@@ -73,7 +73,7 @@ def _processor(
         return RoboVLMProcessor.from_backbone(backbone, contracts, num_action_tokens=arguments.num_action_tokens)
     if arguments.action_tokenizer == "uniform":
         # The few tokens of a scratch vocabulary are all words of the instructions.
-        placement = "new" if arguments.backbone == SCRATCH else "reuse"
+        placement = "new" if arguments.backbone == SCRATCH else arguments.action_token_placement
         return RoboVLMProcessor.from_backbone(
             backbone,
             contracts,
