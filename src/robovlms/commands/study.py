@@ -15,6 +15,7 @@ from pathlib import Path
 
 from transformers import set_seed
 
+from robovlms.commands import train
 from robovlms.commands.collect import collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.commands.quickstart import Stages
@@ -164,8 +165,10 @@ def _train(own: Path, demonstrations: Path, folder: Path, variant: Variant, reci
     if variant.structure != "one_step_discrete":
         options["head_options"] = '{"hidden_size": 256, "decoder_sizes": [256], "gripper_loss_weight": 0.1}'
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    if recipe.processes == 1:
+        train.run("robovlms train", flags)
+        return
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={recipe.processes}"]
-    launch = launch if recipe.processes > 1 else []
     subprocess.run([sys.executable, *launch, "-m", "robovlms.cli", "train", *flags], check=True)
 
 
