@@ -181,7 +181,7 @@ def plot_study(outcomes: Sequence[Outcome], path: str | Path) -> None:
     judged = verdicts(outcomes)
     heights = [0.9 + 0.5 * len(labels), 0.9 + 0.5 * len(judged)]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, sum(heights) + 0.6), layout="constrained")
+        figure = Figure(figsize=(11, sum(heights) + 0.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, height_ratios=heights)
         for number, (backbone, colour) in enumerate(zip(backbones, (BLUE, AMBER), strict=False)):
             shift = 0.17 * (2 * number - len(backbones) + 1)
@@ -196,7 +196,7 @@ def plot_study(outcomes: Sequence[Outcome], path: str | Path) -> None:
         upper.set_xlim(-0.02, 1.02)
         upper.xaxis.set_major_formatter(PercentFormatter(1))
         upper.set_title("Success on unseen scenes, 95 % intervals", loc="left", fontweight="bold")
-        upper.legend()
+        figure.legend(loc="outside lower right", ncols=len(backbones), labelcolor=MUTED)
         colours = {"agrees": GREEN, "disagrees": RED, "undecided": MUTED}
         for place, verdict in enumerate(judged):
             low, high = verdict.interval
@@ -209,7 +209,7 @@ def plot_study(outcomes: Sequence[Outcome], path: str | Path) -> None:
         lower.set_yticks(range(len(judged)), [verdict.claim for verdict in judged], color=INK)
         lower.invert_yaxis()
         lower.xaxis.set_major_formatter(PercentFormatter(1))
-        lower.set_title("What the paper found, here: difference in success", loc="left", fontweight="bold")
+        lower.set_title("The paper's findings here: difference in success", loc="left", fontweight="bold")
         _save(figure, path)
 
 

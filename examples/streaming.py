@@ -1,10 +1,12 @@
 """An iterable dataset, split between processes: each one reads its own episodes.
 
+With `dispatch_batches=False` accelerate gives every process its share of the stream's shards; don't split the stream
+yourself as well (`split_dataset_by_node`), or each process drops half of its share.
+
 torchrun --nproc_per_node 2 examples/streaming.py
 """
 
 from datasets import IterableDataset
-from datasets.distributed import split_dataset_by_node
 from stand_ins import parse
 from transformers import Trainer
 
@@ -23,7 +25,6 @@ whole = LeRobotDataset(options.dataset, window_size=1, chunk_size=8)
 contract = action_contract(whole)
 episodes = list(range(whole.num_episodes))
 stream = IterableDataset.from_generator(windows, gen_kwargs={"folder": options.dataset, "episodes": episodes})
-stream = split_dataset_by_node(stream, rank=arguments.process_index, world_size=arguments.world_size)
 vla = OneStepContinuousVLA.from_backbone(options.backbone, contract)
 processor = RoboVLMProcessor.from_backbone(options.backbone, contract)
 

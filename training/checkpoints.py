@@ -59,7 +59,7 @@ def start_from(
         ValueError: if weights of the backbone are missing or differ in size.
     """
     old = RoboVLMProcessor.from_pretrained(checkpoint)
-    processor = RoboVLMProcessor(old.backbone_processor, contracts, **(old.to_dict() | {"contracts": contracts}))
+    processor = RoboVLMProcessor(old.backbone_processor, **(old.to_dict() | {"contracts": contracts}))
     contract = next(iter(processor.contracts.values()))
     config = AutoConfig.from_pretrained(checkpoint)
     fields = config.to_dict() | {

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from transformers import TrainerCallback
 
 from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
@@ -108,6 +108,7 @@ def _losses(axes: Axes, found: dict[str, np.ndarray]) -> None:
     )
     if all((values > 0).all() for _, values in found.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Loss", loc="left", fontweight="bold")
 
 
