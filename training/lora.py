@@ -68,20 +68,19 @@ def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
     return {name.rpartition(".")[2]: list(vla.config.action_token_ids) for name in names}
 
 
-def four_bit(vla_dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
-    """How QLoRA holds the backbone: NF4 in 4 bits, with everything of ours in full precision.
+def four_bit(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
+    """How QLoRA holds the backbone: NF4 in 4 bits, computing in `dtype`; a VLA's own modules stay in float32.
 
     Raises:
         RuntimeError: if bitsandbytes is not installed.
     """
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise RuntimeError("QLoRA needs bitsandbytes: pip install bitsandbytes.")
+        raise RuntimeError("QLoRA needs bitsandbytes: pip install 'robovlms[quantization]'.")
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=vla_dtype,
-        llm_int8_skip_modules=[*TRAINED_IN_FULL, "lm_head"],
+        bnb_4bit_compute_dtype=dtype,
     )
 
 
