@@ -29,3 +29,24 @@ def wilson_interval(successes: int, episodes: int, z: float = Z_95) -> tuple[flo
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == episodes else min(1.0, centre + half)
     return low, high
+
+
+def difference_interval(first: tuple[int, int], second: tuple[int, int], z: float = Z_95) -> tuple[float, float]:
+    """Newcombe's interval of the difference of two independent success rates, second minus first (method 10 of
+    Newcombe 1998: from both rates' Wilson intervals).
+
+    Args:
+        first, second: (successes, episodes) of each, with at least one episode.
+        z: normal quantile of the confidence wanted.
+
+    Returns:
+        (low, high), within [-1, 1].
+    """
+    if min(first[1], second[1]) < 1:
+        raise ValueError(f"a difference needs episodes on both sides, got {first[1]} and {second[1]}")
+    rates = [successes / episodes for successes, episodes in (first, second)]
+    (low_1, high_1), (low_2, high_2) = wilson_interval(*first, z), wilson_interval(*second, z)
+    difference = rates[1] - rates[0]
+    down = sqrt((rates[1] - low_2) ** 2 + (high_1 - rates[0]) ** 2)
+    up = sqrt((high_2 - rates[1]) ** 2 + (rates[0] - low_1) ** 2)
+    return difference - down, difference + up

@@ -1,7 +1,41 @@
-"""Recipes on `transformers.Trainer`."""
+"""Recipes on `transformers.Trainer`: every piece works with a plain one."""
 
-from .callbacks import LossParts
+from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, ScratchTrainingArguments, VLAArguments
+from .callbacks import ActionErrors, LossParts, Throughput
+from .checkpoints import last_complete_checkpoint, start_from
+from .command_line import parse_arguments
+from .datasets import DatasetSpec
+from .freezing import freeze
+from .lora import four_bit, load_adapter, lora_config, save_adapter
+from .monitor import monitor
+from .report import RunReport, write_report
+from .rollouts import Rollouts, suite_score
 from .scratch_backbone import write_scratch_backbone
-from .train import ScratchTrainingArguments, VLAArguments, train
+from .train import train
 
-__all__ = ["LossParts", "ScratchTrainingArguments", "VLAArguments", "train", "write_scratch_backbone"]
+__all__ = [
+    "ActionErrors",
+    "DatasetSpec",
+    "FreezingArguments",
+    "LoRAArguments",
+    "LossParts",
+    "RolloutArguments",
+    "Rollouts",
+    "RunReport",
+    "ScratchTrainingArguments",
+    "Throughput",
+    "VLAArguments",
+    "four_bit",
+    "freeze",
+    "last_complete_checkpoint",
+    "load_adapter",
+    "lora_config",
+    "monitor",
+    "parse_arguments",
+    "save_adapter",
+    "start_from",
+    "suite_score",
+    "train",
+    "write_report",
+    "write_scratch_backbone",
+]

@@ -10,7 +10,8 @@ from huggingface_hub.errors import StrictDataclassError
 COMMANDS = {
     "quickstart": "collect demonstrations, train a policy on them, evaluate it: one folder with everything",
     "collect": "record demonstrations of a simulator's scripted expert as a LeRobot dataset",
-    "train": "train a VLA on a LeRobot dataset",
+    "train": "train a VLA on datasets, from flags or a YAML file",
+    "study": "the framework's questions in miniature: structure, history, action space, pre-training",
     "eval": "evaluate a checkpoint in a simulator",
     "serve": "serve a checkpoint to robots and simulators over a websocket",
     "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",

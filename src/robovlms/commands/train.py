@@ -1,15 +1,24 @@
-"""`robovlms train`: a VLA on a LeRobot dataset. Takes every flag of `transformers.TrainingArguments` too."""
+"""`robovlms train`: a VLA on LeRobot or CALVIN datasets.
+
+Options are flags or keys of `--config FILE.yaml`; every one of `transformers.TrainingArguments` is among them. An
+interrupted run is continued by the same command.
+"""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from transformers import HfArgumentParser
+from robovlms.training import (
+    FreezingArguments,
+    LoRAArguments,
+    RolloutArguments,
+    ScratchTrainingArguments,
+    VLAArguments,
+    parse_arguments,
+    train,
+)
 
-from robovlms.training import ScratchTrainingArguments, VLAArguments, train
+GROUPS = (VLAArguments, ScratchTrainingArguments, FreezingArguments, LoRAArguments, RolloutArguments)
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = HfArgumentParser((VLAArguments, ScratchTrainingArguments), prog=prog, description=__doc__)
-    vla, training = parser.parse_args_into_dataclasses(args=list(arguments))
-    folder = train(vla, training)
-    print(f"{Path(folder)}: model and processor; evaluate with `robovlms eval {folder} --output DIR`")
+    folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__))
+    print(f"{folder}: model, processor and report; evaluate with `robovlms eval {folder} --output DIR`")

@@ -17,12 +17,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging
 
 from .configs import tiny_config
+from .demonstrations import write_demonstrations
 from .families import FAMILIES, UNUSABLE
 from .processors import tiny_processor
 from .tokenizer import family_tokenizer
 from .weights import randomize
 
-__all__ = ["SUPPORTED", "UNUSABLE", "tiny_backbone"]
+__all__ = ["SUPPORTED", "UNUSABLE", "tiny_backbone", "write_demonstrations"]
 
 SUPPORTED = tuple(name for name in FAMILIES if name in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
 """Model types that `tiny_backbone` can write with the installed transformers.

@@ -1,0 +1,159 @@
+"""LoRA on the backbone, everything of ours in full: small, complete in its folder, and the same after merging."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
+from transformers import AutoModel, Trainer, TrainingArguments
+
+from robovlms import InterleavedContinuousVLA, MLPHeadConfig, OneStepDiscreteVLA, PolicyHeadContinuousVLA
+from robovlms import RoboVLMProcessor as Processor
+from robovlms.data import VLACollator
+from robovlms.training import load_adapter, lora_config, save_adapter, write_scratch_backbone
+
+HEAD = MLPHeadConfig(hidden_size=32, decoder_sizes=(32,))
+
+
+def discrete(backbone, contract):
+    agreed = contract(state=None)
+    processor = Processor.from_backbone(str(backbone), agreed, action_bins=16)
+    return OneStepDiscreteVLA.from_backbone(str(backbone), agreed, **processor.model_fields), processor, agreed
+
+
+def continuous(vla_class):
+    def make(backbone, contract):
+        agreed = contract(window_size=2)
+        processor = Processor.from_backbone(str(backbone), agreed)
+        return vla_class.from_backbone(str(backbone), agreed, head_config=HEAD), processor, agreed
+
+    return make
+
+
+MAKE = {
+    "policy_head": continuous(PolicyHeadContinuousVLA),
+    "interleaved": continuous(InterleavedContinuousVLA),
+    "discrete": discrete,
+}
+
+
+def trained(vla, processor, samples, folder, steps=3, **options):
+    model = get_peft_model(vla, lora_config(vla, rank=2, **options))
+    arguments = TrainingArguments(
+        str(folder), max_steps=steps, per_device_train_batch_size=2, learning_rate=1e-2, remove_unused_columns=False,
+        report_to="none", disable_tqdm=True, use_cpu=True, save_strategy="no",
+    )  # fmt: skip
+    Trainer(model, arguments, train_dataset=samples, data_collator=VLACollator(processor)).train()
+    return model.eval()
+
+
+def outputs(model, processor, samples) -> torch.Tensor:
+    inputs = VLACollator(processor)(samples[:3])
+    with torch.no_grad():
+        result = model(**inputs)
+    return result.logits.softmax(dim=-1) if result.actions is None else result.actions
+
+
+@pytest.mark.parametrize("structure", MAKE)
+@pytest.mark.parametrize("family", ["paligemma", "qwen2_vl"])
+def test_saved_loaded_and_merged_adapters_act_alike(family, structure, backbone, contract, sample, tmp_path):
+    vla, processor, agreed = MAKE[structure](backbone(family), contract)
+    samples = [sample(agreed, seed) for seed in range(4)]
+    before = {name: value.clone() for name, value in vla.state_dict().items()}
+    model = trained(vla, processor, samples, tmp_path)
+    wanted = outputs(model, processor, samples)
+    for name, parameter in model.get_base_model().backbone.named_parameters():
+        assert "lora_" in name or "token_adapter" in name or not parameter.requires_grad, name
+
+    save_adapter(model, tmp_path / "adapter")
+    with safe_open(tmp_path / "adapter" / "adapter_model.safetensors", "pt") as file:
+        keys = set(file.keys())
+    own = ("token_adapter",) if structure == "discrete" else ("head.decoder", "head.history", "action_tokens")
+    assert all(any(part in key for key in keys) for part in own), sorted(keys)
+    assert not any("lm_head.weight" in key for key in keys)
+
+    loaded = load_adapter(str(tmp_path / "adapter")).eval()
+    assert torch.equal(outputs(loaded, processor, samples), wanted)
+    merged = loaded.merge_and_unload()
+    assert type(merged) is type(vla) and set(merged.state_dict()) == set(before)
+    assert torch.allclose(outputs(merged, processor, samples), wanted, atol=1e-5)
+    merged.save_pretrained(tmp_path / "merged")
+    again = AutoModel.from_pretrained(tmp_path / "merged").eval()
+    assert torch.allclose(outputs(again, processor, samples), wanted, atol=1e-5)
+
+
+def test_two_adapters_on_one_base(backbone, contract, sample, tmp_path):
+    _, processor, agreed = MAKE["policy_head"](backbone("smolvlm"), contract)
+    samples = [sample(agreed, seed) for seed in range(4)]
+    wanted = {}
+    for number, name in enumerate(("red", "blue")):
+        own, *_ = MAKE["policy_head"](backbone("smolvlm"), contract)
+        model = trained(own, processor, samples[2 * number :] + samples, tmp_path, steps=2 + number)
+        save_adapter(model, tmp_path / name)
+        wanted[name] = outputs(model, processor, samples)
+    assert not torch.allclose(wanted["red"], wanted["blue"], atol=1e-3)
+    both = load_adapter(str(tmp_path / "red"))
+    both.load_adapter(tmp_path / "blue", "blue")
+    for adapter, name in (("default", "red"), ("blue", "blue"), ("default", "red")):
+        both.set_adapter(adapter)
+        assert torch.equal(outputs(both.eval(), processor, samples), wanted[name])
+
+
+def test_only_the_language_model_and_little_of_it(backbone, contract):
+    """On a text tower of more usual proportions than the tiny ones, whose rank is not small beside their width."""
+    vla, *_ = MAKE["policy_head"](backbone("smolvlm"), contract)
+    config = lora_config(vla, rank=1)
+    assert isinstance(config, LoraConfig)
+    model = get_peft_model(vla, config)
+    adapted = {name.partition(".lora_")[0] for name, _ in model.named_parameters() if ".lora_" in name}
+    assert adapted and all(".text_model." in name for name in adapted)
+    vision = get_peft_model(MAKE["policy_head"](backbone("smolvlm"), contract)[0], lora_config(vla, vision=True))
+    assert any("vision_model" in name and "lora_" in name for name, _ in vision.named_parameters())
+
+
+def test_five_percent_of_a_published_size(contract):
+    """The published PaliGemma 3B's sizes, on the meta device."""
+    from transformers import PaliGemmaConfig
+
+    vlm = PaliGemmaConfig(
+        text_config={"model_type": "gemma", "hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 18,
+                     "num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 256, "vocab_size": 257216},
+        vision_config={"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304,
+                       "num_hidden_layers": 27, "num_attention_heads": 16, "image_size": 224, "patch_size": 14},
+    )  # fmt: skip
+    with torch.device("meta"):
+        vla = PolicyHeadContinuousVLA(
+            PolicyHeadContinuousVLA.config_class.from_contract(contract(window_size=16), vlm)
+        )
+        model = get_peft_model(vla, lora_config(vla))
+    whole = sum(p.numel() for name, p in model.named_parameters() if "backbone" in name and "lora_" not in name)
+    trained_of_backbone = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert whole > 2.5e9
+    assert trained_of_backbone < 0.01 * whole and trained < 0.05 * whole
+
+
+def test_qlora(contract, sample, tmp_path):
+    """bitsandbytes holds the backbone in 4 bits, also on a CPU; ours stays in float32."""
+    pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes")
+    from robovlms.training import four_bit
+
+    agreed = contract(window_size=2)
+    # bitsandbytes counts in blocks of 64 inputs
+    folder = str(write_scratch_backbone(tmp_path / "backbone", ["push the block"], hidden_size=128))
+    processor = Processor.from_backbone(folder, agreed)
+    vla = PolicyHeadContinuousVLA.from_backbone(
+        folder, agreed, head_config=HEAD, quantization_config=four_bit(torch.float32)
+    )
+    kinds = {type(module).__name__ for module in vla.text_tower.modules()}
+    assert "Linear4bit" in kinds and "Linear4bit" not in {type(module).__name__ for module in vla.head.modules()}
+    samples = [sample(agreed, seed) for seed in range(4)]
+    model = trained(vla, processor, samples, tmp_path)
+    wanted = outputs(model, processor, samples)
+    assert np.isfinite(wanted.numpy()).all()
+    save_adapter(model, tmp_path / "adapter")
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["modules_to_save"]
+    loaded = load_adapter(str(tmp_path / "adapter"), quantization_config=four_bit(torch.float32)).eval()
+    assert torch.allclose(outputs(loaded, processor, samples), wanted, atol=1e-4)

@@ -1,0 +1,140 @@
+"""`robovlms train` in this process: mixtures, post-training, frozen parts, adapters, the report, what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
+
+from robovlms import MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
+from robovlms.cli import main
+from robovlms.data import VLACollator
+from robovlms.evaluation import EvaluationRecord
+from robovlms.evaluation.intervals import difference_interval
+from robovlms.evaluation.study import Outcome, Variant, verdicts
+from robovlms.serving import random_observation
+from robovlms.testing import write_demonstrations
+from robovlms.training import Rollouts, freeze, last_complete_checkpoint, monitor
+
+
+@pytest.fixture(scope="module")
+def demonstrations(tmp_path_factory) -> Path:
+    return write_demonstrations(tmp_path_factory.mktemp("data") / "demonstrations")
+
+
+def train(folder: Path, **options) -> int:
+    common = {"output_dir": str(folder), "max_steps": 2, "per_device_train_batch_size": 2, "logging_steps": 1}
+    file = folder.with_suffix(".yaml")
+    file.write_text(
+        yaml.safe_dump(
+            common | {"chunk_size": 4, "n_action_steps": 2, "history_stride": 1, "disable_tqdm": True} | options
+        )
+    )
+    return main(["train", "--config", str(file)])
+
+
+def test_pretraining_over_embodiments_then_post_training(demonstrations, backbone, tmp_path):
+    data = [{"path": str(demonstrations), "embodiment": name, "weight": w} for name, w in (("a", 2), ("b", 1))]
+    assert train(tmp_path / "first", dataset=data, backbone=str(backbone("smolvlm"))) == 0
+    processor = AutoProcessor.from_pretrained(tmp_path / "first")
+    assert set(processor.contracts) == {"a", "b"}
+    with pytest.raises(ValueError, match=r"\['a', 'b'\]"):
+        Policy.from_pretrained(str(tmp_path / "first"))
+
+    again = {"dataset": [{"path": str(demonstrations), "embodiment": "new"}], "init_from": str(tmp_path / "first")}
+    assert train(tmp_path / "second", chunk_size=3, learning_rate=0.0, **again) == 0
+    first, second = (AutoModel.from_pretrained(tmp_path / name) for name in ("first", "second"))
+    for name, value in first.backbone.state_dict().items():
+        assert torch.equal(second.backbone.state_dict()[name], value), name
+    assert torch.equal(first.action_tokens.weight, second.action_tokens.weight)
+    policy = Policy.from_pretrained(str(tmp_path / "second"))
+    assert policy.contract.embodiment == "new" and policy.contract.chunk_size == 3
+    assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
+
+
+def test_discrete_with_adapters_leaves_a_policy_and_a_report(demonstrations, backbone, tmp_path):
+    options = {"structure": "one_step_discrete", "action_bins": 16, "lora": True, "lora_rank": 2, "save_steps": 1}
+    assert train(tmp_path / "run", dataset=str(demonstrations), backbone=str(backbone("smolvlm")), **options) == 0
+    for name in ("adapter/adapter_model.safetensors", "report.html", "report.png", "README.md"):
+        assert (tmp_path / "run" / name).exists()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "token_accuracy/gripper" in page and "frames_per_second" in page and str(tmp_path) not in page
+    policy = Policy.from_pretrained(str(tmp_path / "run"))
+    assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
+
+
+def test_frozen_parts_stay_as_they_are(backbone, contract, sample, tmp_path):
+    agreed = contract()
+    processor = RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), agreed)
+    vla = OneStepContinuousVLA.from_backbone(
+        str(backbone("smolvlm")), agreed, head_config=MLPHeadConfig(hidden_size=32, decoder_sizes=(32,))
+    )
+    freeze(vla, vision_tower=True, language_model=True, train_last_layers=1)
+    before = {name: value.clone() for name, value in vla.state_dict().items()}
+    samples = [sample(agreed, seed) for seed in range(4)]
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=2, learning_rate=1e-2, report_to="none", remove_unused_columns=False, use_cpu=True,
+        save_strategy="no", logging_steps=1, disable_tqdm=True, warmup_steps=0,
+    )  # fmt: skip
+    trainer = monitor(Trainer(vla, arguments, train_dataset=samples, data_collator=VLACollator(processor)))
+    seen = []
+
+    def score(model) -> EvaluationRecord:
+        torch.rand(3), np.random.rand(3)  # what evaluation draws does not change what training draws
+        seen.append(torch.random.get_rng_state())
+        return EvaluationRecord.of_results([], minutes=0.0, controls={}, suite="none")
+
+    trainer.add_callback(Rollouts(trainer, score, every=1))
+    trainer.train()
+    changed = {name for name, value in vla.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("head.") for name in changed) and "action_tokens.weight" in changed
+    text = [name for name in changed if ".text_model." in name]
+    assert text and not any("vision" in name or "embed_tokens" in name or ".layers.0." in name for name in changed)
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(logged) == 2 and len(seen) == 2
+    assert all(entry["frames_per_second"] > 0 and "action_error/6" in entry for entry in logged)
+    assert sum("rollout/high" in entry for entry in trainer.state.log_history) == 2
+
+
+def test_mistakes(demonstrations, tmp_path, capsys):
+    for options, wanted in (
+        ({"lora": True, "freeze_vision_tower": True}, "freeze_"),
+        ({"train_last_layers": 1}, "freeze_language_model"),
+        ({"hub_token": "hf_x"}, "hf auth login"),
+        ({"dataset": [{"path": str(demonstrations), "weight": 1}, str(demonstrations)]}, "weight"),
+        ({"dataset": [{"path": str(demonstrations), "wieght": 1}]}, "weight"),
+    ):
+        assert train(tmp_path / "run", **{"dataset": str(demonstrations)} | options) == 1
+        assert wanted in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path):
+    for step, state in ((1, '{"global_step": 1}'), (2, '{"global_st')):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text(state)
+        torch.save({"step": step}, folder / "rng_state.pth")
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text('{"global_step": 2}')
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
+    assert last_complete_checkpoint(tmp_path, processes=2) is None
+    whole = (tmp_path / "checkpoint-2" / "rng_state.pth").read_bytes()
+    (tmp_path / "checkpoint-2" / "rng_state.pth").write_bytes(whole[:-20])
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+
+
+def test_a_study_says_where_it_disagrees():
+    # Newcombe 1998, table II (a), method 10: 56/70 - 48/80
+    assert difference_interval((48, 80), (56, 70)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    rates = {"one_step_discrete": 90, "one_step_continuous": 50, "policy_head_continuous": 90}
+    outcomes = [
+        Outcome(Variant(structure, 1, backbone), rate, 100)
+        for structure, rate in rates.items()
+        for backbone in ("random", "pretrained")
+    ]
+    found = {verdict.claim.split()[0]: verdict.verdict for verdict in verdicts(outcomes)}
+    assert found == {"Continuous": "disagrees", "History": "agrees", "Vision-language": "undecided"}
+    assert json.dumps([verdict.interval for verdict in verdicts(outcomes)])

@@ -1,0 +1,168 @@
+"""What `robovlms train` can be told. Each dataclass is one subject; fields are flags and keys of a YAML file."""
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from ..configuration.head_configs import HEAD_CONFIGS
+from ..modeling_robovlms import STRUCTURES
+
+SCRATCH = "scratch"
+SCRATCH_HEAD = {"hidden_size": 256, "decoder_sizes": [256], "gripper_loss_weight": 0.1}
+
+
+@dataclass
+class VLAArguments:
+    """What to train, on what. The defaults are the quickstart's."""
+
+    dataset: list[str] = field(
+        metadata={
+            "help": "LeRobot or CALVIN datasets, each a folder, a Hub id or a JSON object (in YAML: a mapping) with "
+            "'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'revision', 'format'. Several "
+            "are mixed; several embodiments get a contract each."
+        }
+    )
+    eval_dataset: list[str] | None = field(
+        default=None, metadata={"help": "Held-out datasets for eval_strategy, as 'dataset'."}
+    )
+    backbone: str = field(
+        default=SCRATCH,
+        metadata={"help": f"Vision-language model: Hub id or folder, or {SCRATCH!r} for a small new one."},
+    )
+    init_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "A VLA to go on from (post-training): its backbone, structure, head and prompt stay; what the new "
+            "contract makes differ in size starts anew, and is listed."
+        },
+    )
+    structure: str | None = field(
+        default=None, metadata={"help": "policy_head_continuous by default.", "choices": sorted(STRUCTURES)}
+    )
+    head: str | None = field(
+        default=None, metadata={"help": "The structure's own by default.", "choices": sorted(HEAD_CONFIGS)}
+    )
+    head_options: str = field(
+        default="{}", metadata={"help": "JSON (in YAML: a mapping): fields of the head's config."}
+    )
+    checkpoint: str | None = field(
+        default=None, metadata={"help": "Where model and processor go; default: output_dir."}
+    )
+    window_size: int = field(default=2, metadata={"help": "Observations per sample (one-step structures use 1)."})
+    history_stride: int = field(default=4, metadata={"help": "Control steps between observations of the window."})
+    chunk_size: int = field(default=8, metadata={"help": "Actions per prediction."})
+    n_action_steps: int = field(default=4, metadata={"help": "Actions executed per prediction."})
+    num_action_tokens: int = field(default=1, metadata={"help": "Learnable action tokens per observation."})
+    action_bins: int = field(default=256, metadata={"help": "Discrete structure: uniform bins per dimension."})
+    action_token_placement: str = field(
+        default="reuse",
+        metadata={
+            "help": "Discrete structure: the vocabulary's last tokens, or new ones (always with a scratch backbone, whose "
+            "few tokens are all words).",
+            "choices": ["reuse", "new"],
+        },
+    )
+    action_tokenizer: str = field(
+        default="uniform",
+        metadata={"help": "Discrete structure: how chunks are written.", "choices": ["uniform", "fast"]},
+    )
+    decoding: str = field(
+        default="autoregressive",
+        metadata={"help": "Discrete structure.", "choices": ["autoregressive", "parallel"]},
+    )
+    cameras: list[str] | None = field(default=None, metadata={"help": "Cameras in order; all by default."})
+    use_state: bool = field(
+        default=True,
+        metadata={"help": "Whether the policy sees the proprioceptive state (the discrete structure never does)."},
+    )
+    normalization: str = field(
+        default="min_max",
+        metadata={"help": "Of actions and state.", "choices": ["quantile", "min_max", "mean_std", "none"]},
+    )
+    grounding_loss_weight: float = field(
+        default=2.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
+    )
+    mixture_weights: str = field(
+        default="frames",
+        metadata={
+            "help": "Shares of several datasets without 'weight's of their own.",
+            "choices": ["frames", "episodes"],
+        },
+    )
+    dtype: str = field(
+        default="float32",
+        metadata={"help": "Of the backbone's weights.", "choices": ["float32", "bfloat16", "float16"]},
+    )
+    attn_implementation: str | None = field(default=None, metadata={"help": "For example sdpa or flash_attention_2."})
+    cache_gib: float = field(default=2.0, metadata={"help": "Bound of decoded frames kept in memory."})
+
+
+@dataclass
+class FreezingArguments:
+    """Which parts of the backbone are trained; all by default. Head and action tokens always are."""
+
+    freeze_backbone: bool = field(default=False, metadata={"help": "Train nothing of the backbone."})
+    freeze_vision_tower: bool = field(default=False, metadata={"help": "Not the vision encoder."})
+    freeze_language_model: bool = field(default=False, metadata={"help": "Not the text tower."})
+    train_last_layers: int = field(
+        default=0, metadata={"help": "Of a frozen language model, train this many last layers nevertheless."}
+    )
+    freeze_embeddings: bool = field(default=False, metadata={"help": "Not the word embedding."})
+
+
+@dataclass
+class LoRAArguments:
+    """Low-rank adapters on the backbone; head and action tokens are trained in full."""
+
+    lora: bool = field(default=False, metadata={"help": "Train adapters instead of the backbone's own weights."})
+    lora_rank: int = field(default=16)
+    lora_alpha: int | None = field(default=None, metadata={"help": "Twice the rank by default."})
+    lora_dropout: float = field(default=0.0)
+    lora_vision: bool = field(default=False, metadata={"help": "Adapters in the vision tower too."})
+    lora_base: str = field(
+        default="full",
+        metadata={
+            "help": "The backbone below the adapters; 4bit is QLoRA (bitsandbytes).",
+            "choices": ["full", "4bit"],
+        },
+    )
+
+
+@dataclass
+class RolloutArguments:
+    """Evaluation in simulation while training."""
+
+    rollout_suite: str | None = field(default=None, metadata={"help": "For example tabletop; none by default."})
+    rollout_steps: int = field(
+        default=1000, metadata={"help": "Run them every so many training steps, and at the end."}
+    )
+    rollout_episodes: int = field(default=26)
+    rollout_tasks: list[str] | None = field(default=None, metadata={"help": "The suite's own by default."})
+    rollout_embodiment: str | None = field(default=None, metadata={"help": "Which contract, where there are several."})
+    rollout_envs: int = field(default=4, metadata={"help": "Environments at once."})
+
+
+@dataclass
+class ScratchTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of the quickstart: a small model from random weights on a CPU.
+
+    To fine-tune a published backbone give at least `--learning_rate 2e-5`.
+    """
+
+    output_dir: str | None = field(default="outputs/train")
+    learning_rate: float = field(default=2e-3)
+    max_steps: int = field(default=3200)
+    per_device_train_batch_size: int = field(default=16)
+    warmup_steps: float = field(default=0.05)
+    lr_scheduler_type: str = field(default="cosine")
+    weight_decay: float = field(default=0.01)
+    adam_beta2: float = field(default=0.98)
+    logging_steps: float = field(default=50)
+    save_steps: float = field(default=500)
+    save_total_limit: int | None = field(default=2)
+    use_cpu: bool = field(default=not torch.cuda.is_available())
+    ddp_find_unused_parameters: bool | None = field(default=False)
+    remove_unused_columns: bool = field(default=False)
+    report_to: list[str] = field(default_factory=lambda: ["none"])
+    prediction_loss_only: bool = field(default=True)

@@ -1,0 +1,85 @@
+"""Where an interrupted run goes on, and where a new one begins."""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from ..configuration.action_contract import ActionContract
+from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
+from ..modeling_robovlms.modeling_robovlms import OWN_MODULES
+from ..processing.processing_robovlms import RoboVLMProcessor
+
+
+def last_complete_checkpoint(folder: str | Path, processes: int = 1) -> str | None:
+    """The newest `checkpoint-N` of a Trainer's output folder that `processes` wrote to its end, or None.
+
+    A run that is killed while it saves leaves a folder that `transformers.trainer_utils.get_last_checkpoint` would
+    choose and that cannot be loaded.
+    """
+    found = {int(match[1]): path for path in Path(folder).glob("checkpoint-*") if (match := _NAME.match(path.name))}
+    complete = [found[step] for step in sorted(found, reverse=True) if _is_complete(found[step], processes)]
+    return str(complete[0]) if complete else None
+
+
+_NAME = re.compile(r"checkpoint-(\d+)$")
+
+
+def _is_complete(checkpoint: Path, processes: int) -> bool:
+    """The Trainer writes its state last; other processes' random states may come later still. A torch file that was
+    cut off is no zip archive."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    states = len(list(checkpoint.glob("rng_state*.pth")))
+    files = [*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]
+    return states >= processes and all(zipfile.is_zipfile(file) for file in files)
+
+
+def start_from(
+    checkpoint: str, contracts: ActionContract | dict[str, ActionContract], **model_options: Any
+) -> tuple[RoboVLMPreTrainedModel, RoboVLMProcessor, list[str]]:
+    """A trained VLA under new contracts, for post-training: backbone, structure, head, prompt and action tokenizer
+    are the checkpoint's.
+
+    Args:
+        checkpoint: folder or Hub id of a VLA.
+        contracts: the new embodiments; they replace the checkpoint's.
+        model_options: for `from_pretrained`.
+
+    Returns:
+        The model, its processor, and the names of the parameters that start anew, because the new contract gives them
+        another size.
+
+    Raises:
+        ValueError: if weights of the backbone are missing or differ in size.
+    """
+    old = RoboVLMProcessor.from_pretrained(checkpoint)
+    processor = RoboVLMProcessor(old.backbone_processor, **(old.to_dict() | {"contracts": contracts}))
+    contract = next(iter(processor.contracts.values()))
+    config = AutoConfig.from_pretrained(checkpoint)
+    fields = config.to_dict() | {
+        "action_dim": contract.action_dim,
+        "gripper_dims": list(contract.gripper_dims),
+        "chunk_size": contract.chunk_size,
+        "window_size": contract.window_size,
+        "state_dim": contract.state_dim,
+        **processor.model_fields,
+    }
+    vla_class = STRUCTURES[type(config).structure]
+    vla, info = vla_class.from_pretrained(
+        checkpoint,
+        config=type(config).from_dict(fields),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **model_options,
+    )
+    changed = sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])})
+    if lost := [key for key in changed if key.split(".")[0] not in OWN_MODULES]:
+        raise ValueError(f"{checkpoint} does not hold the whole backbone: {lost[:8]} ({len(lost)} in all).")
+    vla.own_modules_to_float32()
+    return vla, processor, changed

@@ -1,0 +1,165 @@
+"""The datasets of a run: one, or a mixture over several embodiments, each with its contract."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from transformers import AutoConfig
+
+from ..configuration.action_contract import ActionContract, Statistics
+from ..configuration.serialization import StrictRecord
+from ..data import CalvinDataset, LeRobotDataset, Mixture, action_contract
+from ..modeling_robovlms import STRUCTURES
+from .arguments import VLAArguments
+
+# What rows of different embodiments must have in common to be one batch of one model.
+SHARED = ("action_dim", "gripper_dims", "chunk_size", "window_size", "state_dim")
+
+
+@dataclass(frozen=True)
+class DatasetSpec(StrictRecord):
+    """One dataset of a run.
+
+    Args:
+        path: folder or Hub id.
+        weight: share in the mixture, in any unit; all datasets of a mixture have one, or none.
+        embodiment: name of its contract; the dataset's own by default.
+        cameras: in order; those of the run by default.
+        episodes: episode indices; all by default.
+        split: one of the dataset's splits.
+        revision: of a Hub id.
+        format: "lerobot" or "calvin".
+    """
+
+    path: str
+    weight: float | None = None
+    embodiment: str | None = None
+    cameras: tuple[str, ...] | None = None
+    episodes: tuple[int, ...] | None = None
+    split: str | None = None
+    revision: str | None = None
+    format: Literal["lerobot", "calvin"] = "lerobot"
+
+    def validate(self) -> None:
+        if self.weight is not None and not self.weight > 0:
+            raise ValueError(f"DatasetSpec.weight must be positive, got {self.weight}.")
+        if self.format == "calvin" and (self.episodes is not None or self.revision is not None):
+            raise ValueError("DatasetSpec: episodes and revision are of LeRobot datasets, not of CALVIN folders.")
+
+    @classmethod
+    def parse(cls, text: str) -> "DatasetSpec":
+        """A folder, a Hub id, or a JSON object of this class's fields."""
+        if not text.lstrip().startswith("{"):
+            return cls(text)
+        try:
+            return cls.from_dict(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"dataset {text!r} is no JSON object: {error}") from error
+
+
+def build_dataset(
+    arguments: VLAArguments, described: Sequence[str] | None = None
+) -> LeRobotDataset | CalvinDataset | Mixture:
+    """The windows that the structure trains on, of the datasets `described` (those of `arguments` by default).
+
+    Raises:
+        ValueError: for a mixture of which some datasets have a weight and some have none.
+    """
+    specs = [DatasetSpec.parse(text) for text in described or arguments.dataset]
+    datasets = [_open(spec, arguments, len(specs)) for spec in specs]
+    if len(datasets) == 1:
+        return datasets[0]
+    weights = [spec.weight for spec in specs]
+    if any(weight is not None for weight in weights) and None in weights:
+        raise ValueError(f"dataset: give every dataset of a mixture a 'weight', or none, got {weights}.")
+    return Mixture(datasets, arguments.mixture_weights if None in weights else weights)
+
+
+def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotDataset | CalvinDataset:
+    one_step = "one_step" in structure_name(arguments)
+    options: dict[str, Any] = {
+        "window_size": 1 if one_step else arguments.window_size,
+        "chunk_size": arguments.chunk_size,
+        "cache_bytes": int(arguments.cache_gib * 2**30) // count,
+    }
+    cameras = spec.cameras or arguments.cameras
+    if spec.format == "calvin":
+        options |= {"cameras": cameras} if cameras else {}
+        options |= {"split": spec.split} if spec.split else {}
+        options |= {"embodiment": spec.embodiment} if spec.embodiment else {}
+        return CalvinDataset(spec.path, **options)
+    return LeRobotDataset(
+        spec.path,
+        history_stride=1 if one_step else arguments.history_stride,
+        cameras=cameras,
+        episodes=spec.episodes,
+        split=spec.split,
+        embodiment=spec.embodiment,
+        revision=spec.revision,
+        **options,
+    )
+
+
+def structure_name(arguments: VLAArguments) -> str:
+    """The structure asked for; with `init_from`, that of the checkpoint.
+
+    Raises:
+        ValueError: if both are given and differ, or the checkpoint is no VLA.
+    """
+    if arguments.init_from is None:
+        return arguments.structure or "policy_head_continuous"
+    name = AutoConfig.from_pretrained(arguments.init_from).model_type.removeprefix("robovlms_")
+    if name not in STRUCTURES:
+        raise ValueError(f"init_from {arguments.init_from!r} is a {name!r}, not a VLA: give it as backbone.")
+    if arguments.structure not in (None, name):
+        raise ValueError(f"structure {arguments.structure!r} is not that of init_from, {name!r}.")
+    return name
+
+
+def parts(dataset: Any) -> Sequence[Any]:
+    """The datasets of a mixture, or the dataset alone."""
+    return dataset.datasets if isinstance(dataset, Mixture) else [dataset]
+
+
+def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionContract]:
+    """A contract per embodiment; datasets of one embodiment share it, with statistics over all of them.
+
+    Raises:
+        ValueError: where datasets of one embodiment differ in more than statistics, or embodiments in what one model
+            must have in common.
+    """
+    contracts: dict[str, ActionContract] = {}
+    for part in parts(dataset):
+        contract = action_contract(
+            part,
+            n_action_steps=arguments.n_action_steps,
+            normalization=arguments.normalization,
+            use_state=arguments.use_state and "discrete" not in structure_name(arguments),
+        )
+        contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract
+        name = contract.embodiment
+        if name in contracts and contract != contracts[name]:
+            raise ValueError(
+                f"dataset: two datasets of embodiment {name!r} have different contracts. Name them apart with "
+                "'embodiment'."
+            )
+        contracts[name] = contract
+    first, *others = contracts.values()
+    for other in others:
+        for field in SHARED:
+            ours, theirs = getattr(first, field), getattr(other, field)
+            if ours != theirs:
+                raise ValueError(
+                    f"dataset: {field} is {ours} for embodiment {first.embodiment!r} and {theirs} for "
+                    f"{other.embodiment!r}; one model needs one {field}."
+                )
+    return contracts
+
+
+def _with_statistics(contract: ActionContract, mixture: Mixture) -> ActionContract:
+    computed = mixture.statistics()[contract.embodiment]
+    fields = {"action": contract.action.replace(statistics=Statistics(**computed["action"]))}
+    if contract.state is not None:
+        fields["state"] = contract.state.replace(statistics=Statistics(**computed["state"]))
+    return contract.replace(**fields)

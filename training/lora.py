@@ -1,0 +1,107 @@
+"""LoRA on the backbone, through PEFT: which modules, what is saved with it, and how it comes back."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from torch import nn
+from transformers import AutoConfig, BitsAndBytesConfig
+
+from ..modeling_robovlms import STRUCTURES, OneStepDiscreteVLA, RoboVLMPreTrainedModel
+
+# By their full names: PEFT compares ends, and a bare "head" would also be the backbone's "lm_head".
+TRAINED_IN_FULL = ("action_tokens", "state_encoder", "grounding", "head.history", "head.decoder")
+
+
+def lora_config(
+    vla: RoboVLMPreTrainedModel,
+    rank: int = 16,
+    alpha: int | None = None,
+    dropout: float = 0.0,
+    vision: bool = False,
+    **options: Any,
+) -> LoraConfig:
+    """Adapters on every linear layer of the backbone's text tower; head and action tokens are trained in full and
+    saved with them. `get_peft_model(vla, lora_config(vla))` is a model for any `Trainer`.
+
+    Args:
+        vla: what it is for; not changed.
+        rank, alpha, dropout: of the adapters; alpha is twice the rank by default.
+        vision: adapters in the vision tower too.
+        options: further fields of `LoraConfig` (`target_modules` replaces the choice of layers).
+    """
+    towers = [vla.text_tower, vla.vision_tower] if vision else [vla.text_tower]
+    trained_in_full = [name for name in TRAINED_IN_FULL if _has_parameters(vla, name)]
+    if isinstance(vla, OneStepDiscreteVLA) and not vla.config.is_parallel:
+        options.setdefault("trainable_token_indices", _action_rows(vla))
+    return LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_dropout=dropout,
+        modules_to_save=trained_in_full or None,
+        **{"target_modules": "|".join(_linear_layers(vla, tower) for tower in towers)} | options,
+    )
+
+
+def _linear_layers(vla: RoboVLMPreTrainedModel, tower: nn.Module) -> str:
+    """A regular expression that matches the linear layers of `tower` by their full names, and nothing else."""
+    prefix = next(name for name, module in vla.named_modules() if module is tower)
+    output = vla.get_output_embeddings()
+    layers = [name for name, module in tower.named_modules() if isinstance(module, nn.Linear) and module is not output]
+    last_parts = sorted({name.rpartition(".")[2] for name in layers})
+    return rf"{re.escape(prefix)}\.(?:.*\.)?(?:{'|'.join(map(re.escape, last_parts))})"
+
+
+def _has_parameters(vla: nn.Module, name: str) -> bool:
+    module = dict(vla.named_modules()).get(name)
+    return module is not None and any(True for _ in module.parameters())
+
+
+def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
+    """The action tokens' rows of the vocabulary, in the embedding and, where it is not tied, in the output layer."""
+    embed, output = vla.get_input_embeddings(), vla.get_output_embeddings()
+    modules = [embed] if output is None or output.weight is embed.weight else [embed, output]
+    names = [name for name, module in vla.named_modules() if any(module is one for one in modules)]
+    return {name.rpartition(".")[2]: list(vla.config.action_token_ids) for name in names}
+
+
+def four_bit(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
+    """How QLoRA holds the backbone: NF4 in 4 bits, computing in `dtype`; a VLA's own modules stay in float32.
+
+    Raises:
+        RuntimeError: if bitsandbytes is not installed.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RuntimeError("QLoRA needs bitsandbytes: pip install 'robovlms[quantization]'.")
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
+    """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
+    peft_model.save_pretrained(folder, save_embedding_layers=False)
+    peft_model.get_base_model().config.save_pretrained(folder)
+
+
+def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
+    """A VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
+
+    Args:
+        folder: folder or Hub id of the adapter.
+        backbone: Hub id or folder of the vision-language model; the one it was trained on by default.
+        model_options: for `from_pretrained` (`dtype`, `quantization_config`, ...).
+    """
+    config = AutoConfig.from_pretrained(folder)
+    if backbone is None:
+        backbone = LoraConfig.from_pretrained(folder).base_model_name_or_path
+    vla_class = STRUCTURES[type(config).structure]
+    vla = vla_class.from_pretrained(backbone, config=config, **model_options)
+    vla.own_modules_to_float32()
+    return PeftModel.from_pretrained(vla, folder)

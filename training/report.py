@@ -1,0 +1,179 @@
+"""The run as a page: `report.html` and `report.png`, drawn from what the Trainer logged."""
+
+import base64
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from transformers import TrainerCallback
+
+from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
+
+Entries = Sequence[dict[str, Any]]
+# What a page may say of the arguments: nothing of the machine, and no token.
+SETTINGS = (
+    "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "max_steps", "num_train_epochs", "bf16", "seed",
+)  # fmt: skip
+
+
+class RunReport(TrainerCallback):
+    """Writes the page into the Trainer's output folder whenever it saves a checkpoint, and at the end."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero and state.log_history:
+            settings = {name: getattr(args, name) for name in SETTINGS} | {"processes": args.world_size}
+            write_report(state.log_history, args.output_dir, settings)
+
+    on_train_end = on_save
+
+
+def write_report(log_history: Entries, folder: str | Path, settings: dict[str, Any] | None = None) -> Path:
+    """Draw `report.png` and write `report.html`, which holds it, into `folder`.
+
+    Args:
+        log_history: `trainer.state.log_history`.
+        settings: what to list beside it.
+
+    Returns:
+        The page.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _draw(log_history, folder / "report.png")
+    picture = base64.b64encode((folder / "report.png").read_bytes()).decode()
+    page = PAGE.format(
+        picture=picture,
+        last=_rows(_last_values(log_history)),
+        settings=_rows(settings or {}),
+        steps=_steps(log_history),
+    )
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return folder / "report.html"
+
+
+def curves(log_history: Entries, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """{name: (2, n) steps and values} of the logged numbers whose name is wanted."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for entry in log_history:
+        for name, value in entry.items():
+            if wanted(name) and isinstance(value, (int, float)):
+                points.setdefault(name, []).append((entry["step"], value))
+    return {name: np.array(pairs, dtype=float).T for name, pairs in points.items()}
+
+
+def _draw(log_history: Entries, file: Path) -> None:
+    panels: list[tuple[Callable[[Axes, dict[str, np.ndarray]], None], dict[str, np.ndarray]]] = [
+        (_losses, curves(log_history, lambda name: name.endswith("loss") and name != "train_loss")),
+        (_errors, curves(log_history, lambda name: name.startswith(("action_error/", "token_accuracy")))),
+        (_success, curves(log_history, lambda name: name.startswith("rollout/"))),
+        (_throughput, curves(log_history, lambda name: name == "frames_per_second")),
+    ]
+    panels = [(draw, found) for draw, found in panels if found]
+    if not panels:
+        raise ValueError("log_history holds nothing to draw: no loss, error, success or throughput.")
+    with matplotlib.rc_context(STYLE):
+        columns = min(2, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(6.4 * columns, 3.9 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).flat
+        for (draw, found), axes in zip(panels, places, strict=False):
+            draw(axes, found)
+            axes.set_xlabel("training step")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.margins(x=0.02)
+        for axes in list(places)[len(panels) :]:
+            axes.set_visible(False)
+        FigureCanvasAgg(figure)
+        figure.savefig(file, dpi=130)
+
+
+def _lines(axes: Axes, found: dict[str, np.ndarray], label: Callable[[str], str], digits: str) -> None:
+    for (name, (steps, values)), colour in zip(found.items(), SERIES * len(found), strict=False):
+        axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 12 else None, markersize=3,
+                  label=f"{label(name)}  {values[-1]:{digits}}")  # fmt: skip
+    axes.legend(fontsize=8, ncols=2 if len(found) > 4 else 1)
+
+
+def _losses(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    _lines(
+        axes, found, lambda name: "total" if name == "loss" else name.removesuffix("_loss").replace("_", " "), ".3g"
+    )
+    if all((values > 0).all() for _, values in found.values()):
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title("Loss", loc="left", fontweight="bold")
+
+
+def _errors(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    is_error = any(name.startswith("action_error/") for name in found)
+    _lines(axes, found, lambda name: name.partition("/")[2] or "all", ".3f" if is_error else ".0%")
+    title = "Action error by dimension (mean absolute, normalised)" if is_error else "Action tokens predicted right"
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.set_ylim(bottom=0)
+    if not is_error:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def _success(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    steps, rate = found["rollout/success_rate"]
+    low, high = found["rollout/low"][1], found["rollout/high"][1]
+    axes.errorbar(steps, rate, yerr=[rate - low, high - rate], color=GREEN, linewidth=1.8, marker="o", markersize=5,
+                  ecolor=GREEN, elinewidth=1.2, capsize=3)  # fmt: skip
+    axes.fill_between(steps, low, high, color=GREEN, alpha=0.12, linewidth=0)
+    axes.set_ylim(-0.02, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    episodes = int(found["rollout/episodes"][1][-1])
+    axes.set_title(f"Success in simulation ({episodes} episodes each, 95 % intervals)", loc="left", fontweight="bold")
+
+
+def _throughput(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    steps, values = found["frames_per_second"]
+    axes.plot(steps, values, color=BLUE, linewidth=1.6, marker="o" if len(steps) < 12 else None, markersize=3)
+    axes.set_ylim(0, 1.15 * values.max())
+    axes.set_title(f"Frames per second (median {np.median(values):.1f})", loc="left", fontweight="bold")
+
+
+def _last_values(log_history: Entries) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    for entry in log_history:
+        last |= {name: value for name, value in entry.items() if name not in ("step", "epoch", "total_flos")}
+    return last
+
+
+def _steps(log_history: Entries) -> int:
+    return max(entry["step"] for entry in log_history)
+
+
+def _rows(values: dict[str, Any]) -> str:
+    def shown(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
+
+    return "\n".join(f"<tr><td>{html.escape(name)}</td><td>{shown(value)}</td></tr>" for name, value in values.items())
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Training run</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #22272e; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }}
+img {{ width: 100% }}
+section {{ display: flex; flex-wrap: wrap; gap: 3rem }}
+table {{ border-collapse: collapse }}
+td {{ padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid #e4e7eb }}
+td + td {{ text-align: right; font-variant-numeric: tabular-nums }}
+</style></head><body>
+<h1>Training run, step {steps}</h1>
+<img src="data:image/png;base64,{picture}" alt="Loss, action error, success and throughput over training steps">
+<section>
+<div><h2>Last values</h2><table>{last}</table></div>
+<div><h2>Settings</h2><table>{settings}</table></div>
+</section>
+</body></html>
+"""
