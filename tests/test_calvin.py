@@ -6,8 +6,15 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from safetensors import safe_open
 
+from robovlms.evaluation import get_suite, rollout
+from robovlms.evaluation.calvin import MissingAssetsError
+from robovlms.evaluation.calvin.chains import generate_chains, published_chains
+from robovlms.evaluation.calvin.conditions import initial_conditions
+from robovlms.evaluation.calvin.initial_states import initial_state, seed_of
+from robovlms.evaluation.calvin.reference_policy import ReferencePolicy
 from robovlms.evaluation.calvin.tasks import TASKS, detect
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -99,3 +106,106 @@ def test_detectors_on_all_pairs_of_78_states(fresh):
         for end, after in enumerate(snapshots):
             assert set(detect(before, after)) == positive.get((start, end), set()), (start, end)
     env.close()
+
+
+def test_gymnasium_contract_and_the_same_episode_twice(env):
+    check_env(env.unwrapped, skip_render_check=True)
+    actions = np.random.default_rng(0).uniform(-1, 1, (8, 7))
+
+    def episode():
+        observation, info = env.reset(seed=5)
+        told = [info["robot_obs"], info["scene_obs"], observation["images"]["static"]]
+        for action in actions:
+            observation, *_, info = env.step(action)
+            told += [info["robot_obs"], info["scene_obs"], observation["images"]["gripper"]]
+        return told
+
+    first, again = episode(), episode()
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+    assert first[2].shape == (200, 200, 3) and first[-1].shape == (84, 84, 3)
+    _, info = env.reset(seed=6)
+    assert not np.allclose(info["scene_obs"], first[1])
+
+
+def test_tasks_that_are_asked_for(env):
+    chain = published_chains()[7]
+    robot_obs, scene_obs = initial_state(chain.condition)
+    scene_obs[:2] = 0
+    _, info = env.reset(options={"robot_obs": robot_obs, "scene_obs": scene_obs, "task": "open_drawer"})
+    assert info["instruction"] == "pull the handle to open the drawer" and not info["success"]
+    assert info["tasks"] == ()
+    with pytest.raises(ValueError, match="dance"):
+        env.unwrapped.set_task("dance")
+
+
+def test_absolute_actions_reach_their_pose():
+    env = make(cameras=(), actions="absolute")
+    _, info = env.reset(seed=0)
+    pose = info["robot_obs"][:6] + np.array([0.05, 0.03, 0.04, 0, 0, 0.1])
+    for _ in range(30):
+        *_, info = env.step([*pose, -1])
+    assert info["robot_obs"][:6] == pytest.approx(pose, abs=5e-3)
+    assert info["robot_obs"][6] < 1e-3 and info["robot_obs"][14] == -1
+    env.close()
+
+
+def test_bad_input_is_refused(env, tmp_path, monkeypatch):
+    monkeypatch.delenv("CALVIN_ASSETS", raising=False)
+    for options, message in (
+        ({"robot_obs": np.zeros(7)}, r"robot_obs must have shape \(15,\)"),
+        ({"scene_obs": np.full(24, np.nan)}, "scene_obs must be finite"),
+        ({"task": "dance"}, "dance"),
+        ({"colour": "red"}, "colour"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            env.reset(options=options)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"shape \(7,\)"):
+        env.unwrapped.step(np.zeros(6))
+    with pytest.raises(ValueError, match="scene"):
+        make("E")
+    with pytest.raises(ValueError, match="renderer"):
+        make(renderer="vulkan")
+    with pytest.raises(MissingAssetsError, match=r"git clone .*mees/calvin_env"):
+        gymnasium.make("robovlms/Calvin-v0")
+    (tmp_path / "data" / "franka_panda").mkdir(parents=True)
+    with pytest.raises(MissingAssetsError, match=r"lack franka_panda/panda_longer_finger\.urdf"):
+        gymnasium.make("robovlms/Calvin-v0", assets=tmp_path)
+
+
+def test_chains_and_initial_states_are_the_published_ones():
+    recorded = json.loads((GOLDEN / "chains.json").read_text())
+    values, _ = golden("chain_initial_states")
+    conditions = [dict(zip(recorded["keys"], state, strict=True)) for state in recorded["initial_states"]]
+    chains = published_chains()
+    assert len(chains) == 1000 and recorded["task_names"] == list(TASKS)
+    for chain, (state, *tasks) in zip(chains, recorded["chains"], strict=True):
+        assert chain.condition == conditions[state]
+        assert chain.tasks == tuple(TASKS[task] for task in tasks)
+    assert sorted(map(str, conditions)) == sorted(map(str, initial_conditions()))
+    for condition, seed, scene_obs in zip(
+        conditions, values["seed_all_states"], values["scene_obs_all_states"], strict=True
+    ):
+        assert seed_of(condition) == seed
+        assert np.array_equal(initial_state(condition)[1], scene_obs)
+    assert np.array_equal(initial_state(chains[0].condition)[0], values["robot_obs"][0])
+
+
+@pytest.mark.slow
+def test_generated_chains_are_the_published_ones():
+    assert generate_chains() == published_chains()
+
+
+def test_chains_come_out_the_same_with_one_environment_or_several():
+    suite = get_suite("calvin", assets=ASSETS, cameras=())
+    chains = suite.chains(TASKS, 20, 5, seed=0)[8:16]
+
+    def run(num_envs):
+        results = rollout(ReferencePolicy(), suite.make_env, chains, num_envs=num_envs, max_steps=90, progress=False)
+        return [(result.completed, result.steps, result.reason) for result in results]
+
+    alone = run(1)
+    assert alone == run(3)
+    assert sum(completed > 0 for completed, *_ in alone) >= 3
+    with pytest.raises(ValueError, match="stack_block"):
+        suite.episodes(["stack_block"], 1, 0)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -74,6 +75,7 @@ def is_possible(condition: Condition, tasks: Sequence[str]) -> bool:
     return True
 
 
+@cache
 def category(task: str) -> str:
     """What a chain has at most one of."""
     verb, *_, last = task.split("_")
