@@ -15,6 +15,8 @@ from robovlms.evaluation.calvin.chains import generate_chains, published_chains
 from robovlms.evaluation.calvin.conditions import initial_conditions
 from robovlms.evaluation.calvin.initial_states import initial_state, seed_of
 from robovlms.evaluation.calvin.reference_policy import ReferencePolicy
+from robovlms.evaluation.calvin.scenes import get_scene
+from robovlms.evaluation.calvin.simulation import Simulation
 from robovlms.evaluation.calvin.tasks import TASKS, detect
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -209,3 +211,21 @@ def test_chains_come_out_the_same_with_one_environment_or_several():
     assert sum(completed > 0 for completed, *_ in alone) >= 3
     with pytest.raises(ValueError, match="stack_block"):
         suite.episodes(["stack_block"], 1, 0)
+
+
+@pytest.mark.parametrize("scene", ["A", "B", "C", "D"])
+def test_models_of_the_original(scene):
+    """Bodies in their order, and what each scene's table weighs, allows and shows."""
+    recorded = json.loads((GOLDEN / "model_dump.json").read_text())[scene]
+    simulation = Simulation(get_scene(scene), ASSETS)
+    bullet, table = simulation.bullet, simulation.table.body
+    names = [[name.decode() for name in bullet.getBodyInfo(body)] for body in range(bullet.getNumBodies())]
+    assert names == recorded["bodies"]
+    assert {f"block_{color}": body for color, body in simulation.blocks.items()}.items() <= recorded["uids"].items()
+    for link in recorded["table"]:
+        assert np.array(bullet.getAABB(table, link["index"])) == pytest.approx(np.array(link["aabb"]), abs=1e-6)
+        assert bullet.getDynamicsInfo(table, link["index"])[:2] == (link["mass"], link["lateral_friction"])
+        if link["index"] >= 0:
+            assert bullet.getJointInfo(table, link["index"])[8:10] == (link["lower"], link["upper"])
+    assert [list(shape[7]) for shape in bullet.getVisualShapeData(table)] == [shape[3] for shape in recorded["visual"]]
+    simulation.close()

@@ -41,7 +41,7 @@ class CalvinEnv(gymnasium.Env):
         scene: "A", "B", "C", "D", or "D_eval" (D with fixed starts of the blocks).
         assets: a checkout of calvin_env, or its `data` folder; the environment variable CALVIN_ASSETS by default.
         actions: "relative" or "absolute".
-        cameras: those that observations show; drawing is most of a step's cost, so an empty list runs 20 times as fast.
+        cameras: those that observations show; drawing is most of a step's cost, so an empty list runs 30 times as fast.
         renderer: "tiny" (software, the same pixels on every machine) or "egl" (PyBullet's plugin, for GPUs; what the
             published scores were made with).
         fresh_resets: build the simulation anew at each reset (0.1 s), so that an episode doesn't depend on those before

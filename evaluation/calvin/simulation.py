@@ -24,6 +24,7 @@ class Simulation:
     """A scene in motion.
 
     Attributes:
+        bullet: the physics server.
         robot, table, cameras: its parts.
         blocks: colour -> body, in the scene's order.
     """
@@ -31,10 +32,12 @@ class Simulation:
     def __init__(self, scene: Scene, assets: Path, renderer: str = "tiny"):
         self.scene = scene
         self._assets = assets
-        self._bullet = Client()
+        self.bullet = Client()
         if renderer == "egl":
-            load_egl(self._bullet)
+            load_egl(self.bullet)
         self.load()
+        if renderer == "egl":
+            self.cameras.image("static", 8)  # the plugin's first picture lacks the shadows that all later ones have
 
     def load(self) -> None:
         """Build everything anew: nothing of what happened before is left.
@@ -42,7 +45,7 @@ class Simulation:
         The order of the calls decides about the last bits of every trajectory: it makes the bodies' numbers and the
         order in which contacts are solved.
         """
-        bullet = self._bullet
+        bullet = self.bullet
         bullet.resetSimulation()
         bullet.setTimeStep(1 / PHYSICS_FREQUENCY)
         bullet.setGravity(0, 0, -9.8)
@@ -78,8 +81,8 @@ class Simulation:
         self.table.reset(0, 0, 0, 0, lightbulb=False, led=False)
         for _ in range(MAX_PLACEMENTS):
             self._put_blocks(random_poses(self.scene, generator))
-            self._bullet.stepSimulation()
-            if not any(self._bullet.getContactPoints(*pair) for pair in combinations(self.blocks.values(), 2)):
+            self.bullet.stepSimulation()
+            if not any(self.bullet.getContactPoints(*pair) for pair in combinations(self.blocks.values(), 2)):
                 break
         else:
             raise RuntimeError(f"blocks still touch each other after {MAX_PLACEMENTS} random placements")
@@ -93,7 +96,7 @@ class Simulation:
         else:
             self.robot.move_by(POSITION_SCALE * action[:3], ROTATION_SCALE * action[3:6], gripper)
         for _ in range(SUBSTEPS):
-            self._bullet.stepSimulation()
+            self.bullet.stepSimulation()
         self.table.update()
 
     @property
@@ -101,8 +104,8 @@ class Simulation:
         """float64 (24,), see `interface.SCENE_OBS_SIZE`."""
         values = self.table.observation
         for body in self.blocks.values():
-            position, orientation = self._bullet.getBasePositionAndOrientation(body)
-            values += [*position, *self._bullet.getEulerFromQuaternion(orientation)]
+            position, orientation = self.bullet.getBasePositionAndOrientation(body)
+            values += [*position, *self.bullet.getEulerFromQuaternion(orientation)]
         return np.array(values)
 
     def snapshot(self) -> Snapshot:
@@ -119,24 +122,24 @@ class Simulation:
 
     def close(self) -> None:
         """End the physics server."""
-        self._bullet.close()
+        self.bullet.close()
 
     def _put_blocks(self, poses: Sequence[Pose]) -> None:
         for body, (position, euler) in zip(self.blocks.values(), poses, strict=True):
-            orientation = self._bullet.getQuaternionFromEuler(euler)
-            self._bullet.resetBasePositionAndOrientation(body, position, orientation)
+            orientation = self.bullet.getQuaternionFromEuler(euler)
+            self.bullet.resetBasePositionAndOrientation(body, position, orientation)
 
     def _put_robot(self, robot_obs: np.ndarray | None) -> None:
         if robot_obs is None:
             self.robot.reset(INITIAL_JOINTS, 2 * INITIAL_FINGER)
         else:
             self.robot.reset(robot_obs[7:14], robot_obs[6])
-        self._bullet.stepSimulation()
+        self.bullet.stepSimulation()
         self.robot.aim_at_measured_pose()
 
     def _block(self, body: int) -> Block:
-        position, orientation = self._bullet.getBasePositionAndOrientation(body)
-        linear, angular = self._bullet.getBaseVelocity(body)
+        position, orientation = self.bullet.getBasePositionAndOrientation(body)
+        linear, angular = self.bullet.getBaseVelocity(body)
         return Block(
             position=np.array(position),
             orientation=np.array(orientation),
@@ -145,6 +148,6 @@ class Simulation:
         )
 
     def _contacts(self, body: int) -> Iterator[Contact]:
-        for _, _, other, _, link, *_ in self._bullet.getContactPoints(bodyA=body):
+        for _, _, other, _, link, *_ in self.bullet.getContactPoints(bodyA=body):
             name = self._names.get(other, "pedestal")
             yield name, LINK_NAMES[link] if name == "table" else str(link)
