@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from . import tabletop  # noqa: F401  (registers robovlms/Tabletop-v0)
+from . import calvin, tabletop  # noqa: F401  (they register their Gymnasium environments)
 from .environments import EnvironmentFailure, EnvironmentPool
 from .intervals import wilson_interval
 from .record import ChainScores, EvaluationRecord, Score, TaskScores

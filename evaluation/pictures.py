@@ -103,8 +103,8 @@ def plot_success(record: EvaluationRecord, path: str | Path) -> None:
 
 def plot_controls(record: EvaluationRecord, path: str | Path) -> None:
     """The policy beside its controls, held-out settings and chains, as far as the record has them."""
-    rows: list[tuple[str, Score]] = [("policy", _overall(record))]
-    colours = [BLUE]
+    rows: list[tuple[str, Score]] = [("policy", _overall(record))] if record.episodes else []
+    colours = [BLUE] * len(rows)
     for scores, colour in ((record.controls, RED), (record.unseen, AMBER)):
         rows += list(scores.items())
         colours += [colour] * len(scores)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from platform import python_version
 from typing import Any, Self
@@ -13,6 +14,7 @@ from .intervals import wilson_interval
 from .rollout import EpisodeResult
 
 LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
+EXTRA_LIBRARIES = ("pybullet",)
 
 
 @dataclass
@@ -188,7 +190,7 @@ class EvaluationRecord:
 
     def summary(self) -> str:
         """A few lines for people."""
-        lines = [f"{self.suite}: {_percent(self)}"]
+        lines = [f"{self.suite}: {_percent(self)}" if self.episodes else f"{self.suite}:"]
         width = max(map(len, [*self.per_task, *self.controls, *self.unseen]), default=0)
         for title, scores in (("task", self.per_task), ("control", self.controls), ("unseen", self.unseen)):
             lines += [f"  {title:8}{name:{width}}  {_percent(score)}" for name, score in scores.items()]
@@ -209,7 +211,8 @@ def episode_entry(result: EpisodeResult) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Python's version and those of the libraries that decide about results."""
-    return {"python": python_version()} | {name: version(name) for name in LIBRARIES}
+    extras = [name for name in EXTRA_LIBRARIES if find_spec(name) is not None]
+    return {"python": python_version()} | {name: version(name) for name in (*LIBRARIES, *extras)}
 
 
 def _percent(score: Any) -> str:

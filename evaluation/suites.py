@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from .calvin_suite import calvin_suite
 from .environments import EnvironmentPool
 from .record import ChainScores, EvaluationRecord, TaskScores
 from .rollout import Episode, EpisodeResult, RandomPolicy, RolloutPolicy, rollout
@@ -15,7 +16,7 @@ FIRST_SEED = 1_000_000
 TERMINATION = "an episode ends at the first success, when the environment ends it, or at the step limit"
 
 
-_SUITES: dict[str, Callable[..., Suite]] = {"tabletop": tabletop_suite}
+_SUITES: dict[str, Callable[..., Suite]] = {"tabletop": tabletop_suite, "calvin": calvin_suite}
 
 
 def register_suite(name: str, build: Callable[..., Suite]) -> None:
@@ -61,7 +62,7 @@ def evaluate(
         policy: a `robovlms.Policy`, or anything with its `reset` and `select_action`.
         suite: name of a registered suite, or a suite.
         tasks: those to run; the suite's default tasks, or else all of it, by default.
-        episodes: episodes in all, the tasks in turn.
+        episodes: episodes in all, the tasks in turn; may be 0 where chains are run.
         seed: where the seeds of the episodes start.
         num_envs: environments at once, each in its own process.
         controls: which of `CONTROLS` to run (True: all), on the first `control_episodes` of the same episodes.
@@ -90,8 +91,13 @@ def evaluate(
     _check_known("tasks", tasks, suite.instructions)
     _check_known("controls", controls, CONTROLS)
     _check_known("settings", settings, suite.settings)
-    if not tasks or episodes < 1:
-        raise ValueError(f"evaluate needs at least one task and one episode, got tasks {tasks}, episodes {episodes}")
+    if not tasks or episodes < 0 or episodes + chains < 1:
+        raise ValueError(
+            f"evaluate needs at least one task and one episode or chain, got tasks {tasks}, episodes {episodes}, "
+            f"chains {chains}"
+        )
+    if not episodes:
+        controls = ()
     contract = contract if contract is not None else getattr(policy, "contract", None)
     if contract is not None and abs(contract.control_frequency - suite.control_frequency) > 1e-6:
         raise ValueError(

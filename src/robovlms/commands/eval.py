@@ -21,7 +21,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--suite", default="tabletop")
     parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
     parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: those it was trained on")
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="over all tasks")
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="over all tasks; 0 for chains alone")
     parser.add_argument("--control-episodes", type=int, default=CONTROL_EPISODES, help="per control; 0 for none")
     parser.add_argument("--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too")
     parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions")
@@ -61,8 +61,9 @@ def evaluate_checkpoint(
     record.save(output / "evaluation.json")
     pictures = output / "pictures"
     pictures.mkdir(exist_ok=True)
-    plot_success(record, pictures / "success.png")
-    if record.controls:
+    if record.episodes:
+        plot_success(record, pictures / "success.png")
+    if record.controls or record.chains is not None:
         plot_controls(record, pictures / "controls.png")
     if any(result.frames for result in results):
         contact_sheet(results, pictures / "contact_sheet.png")

@@ -1,0 +1,104 @@
+"""CALVIN as a suite: its 1000 chains, and single tasks from the conditions in which chains begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .calvin.assets import assets_checksum, find_assets
+from .calvin.chains import CHAIN_LENGTH, MAX_STEPS, NUM_CHAINS, published_chains
+from .calvin.conditions import Condition, after, initial_conditions
+from .calvin.environment import CalvinEnv
+from .calvin.initial_states import initial_state
+from .calvin.instructions import INSTRUCTIONS
+from .calvin.interface import CAMERAS, CONTROL_FREQUENCY
+from .calvin.scenes import get_scene
+from .calvin.tasks import TASKS
+from .rollout import Episode
+from .suite import Suite
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class CalvinSuite(Suite):
+    """A suite whose chains are the published list, and whose episodes begin where chains begin."""
+
+    def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
+        """`count` episodes, the tasks in turn, each from a condition in which it can be asked for.
+
+        Raises:
+            ValueError: a task that needs another one before it (place, stack, unstack, lift from the drawer).
+        """
+        for task in tasks:
+            if task not in self.default_tasks:
+                raise ValueError(f"tasks: {task!r} can't be begun from a reset, only within chains")
+        return [_begun(episode) for episode in super().episodes(tasks, count, seed)]
+
+    def chains(self, tasks: Sequence[str], count: int, length: int, seed: int) -> list[Episode]:
+        """The first `count` of the published chains; `tasks` and `seed` don't matter.
+
+        Raises:
+            ValueError: more chains, or longer ones, than there are.
+        """
+        if count > NUM_CHAINS or length > CHAIN_LENGTH:
+            raise ValueError(
+                f"chains: CALVIN has {NUM_CHAINS} of {CHAIN_LENGTH} tasks, got chains={count}, chain_length={length}"
+            )
+        episodes = []
+        for number, chain in enumerate(published_chains()[:count]):
+            asked = [(task, INSTRUCTIONS[task]) for task in chain.tasks[:length]]
+            options = _options(chain.condition)
+            episodes.append(Episode(*asked[0], seed=number, options=options, then=tuple(asked[1:])))
+        return episodes
+
+
+def calvin_suite(
+    scene: str = "D",
+    assets: str | Path | None = None,
+    renderer: str = "tiny",
+    cameras: Sequence[str] = tuple(CAMERAS),
+) -> CalvinSuite:
+    """CALVIN.
+
+    Args:
+        scene: where to evaluate; the protocol's states are made for D.
+        assets: where CALVIN's assets are; the environment variable CALVIN_ASSETS by default.
+        renderer: "tiny" or "egl".
+        cameras: those that the policy sees.
+
+    Raises:
+        ValueError: unknown scene.
+        MissingAssetsError: the assets are not there; the message says how to get them.
+    """
+    folder = find_assets(assets, get_scene(scene))
+    checksum = assets_checksum(folder, get_scene(scene))[:16]
+    return CalvinSuite(
+        name="calvin",
+        version=f"{VERSION}, scene {scene}, renderer {renderer}, assets {checksum}",
+        instructions={task: (INSTRUCTIONS[task],) for task in TASKS},
+        make_env=partial(
+            CalvinEnv, scene=scene, assets=folder, renderer=renderer, cameras=cameras, render_mode="rgb_array"
+        ),
+        max_steps=MAX_STEPS,
+        control_frequency=CONTROL_FREQUENCY,
+        default_tasks=tuple(task for task in TASKS if _beginnings(task)),
+    )
+
+
+def _beginnings(task: str) -> list[Condition]:
+    return [condition for condition in initial_conditions() if after(condition, task) is not None]
+
+
+def _begun(episode: Episode) -> Episode:
+    """The episode, begun in a condition drawn by its seed."""
+    beginnings = _beginnings(episode.task)
+    number = int(np.random.default_rng([episode.seed, 3]).integers(len(beginnings)))
+    return replace(episode, options=_options(beginnings[number]))
+
+
+def _options(condition: Condition) -> dict[str, list[float]]:
+    robot_obs, scene_obs = initial_state(condition)
+    return {"robot_obs": robot_obs.tolist(), "scene_obs": scene_obs.tolist()}
