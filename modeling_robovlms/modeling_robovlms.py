@@ -1,5 +1,6 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -8,8 +9,11 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
+from ..configuration.save_listeners import tell_after_save
 from .backbone import Backbone, backbone_adapter
-from .heads import ActionTargets, ChunkOverlap, build_head
+from .heads.action_head import ActionTargets
+from .heads.build_head import build_head
+from .heads.overlap import ChunkOverlap
 from .initialization import init_layer
 from .outputs import VLAOutput
 from .state_dict import published_names_to_own
@@ -107,6 +111,14 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         vla = loaded[0] if isinstance(loaded, tuple) else loaded
         vla.freeze_unused()
         return loaded
+
+    def save_pretrained(
+        self, save_directory: str | Path, is_main_process: bool = True, state_dict: dict | None = None, **kwargs: Any
+    ) -> None:
+        """As in transformers; the code that loads it without this package goes with it."""
+        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
+        if is_main_process and state_dict is None:  # a given state_dict may be gathered from other processes
+            tell_after_save(self, save_directory)
 
     def freeze_unused(self) -> None:
         """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""

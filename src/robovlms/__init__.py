@@ -18,6 +18,8 @@ from robovlms.configuration import (
     Statistics,
     VectorSpec,
 )
+from robovlms.configuration.package_version import VERSION as __version__
+from robovlms.configuration.save_listeners import LISTENERS
 from robovlms.modeling_robovlms import (
     STRUCTURES,
     InterleavedContinuousVLA,
@@ -27,6 +29,7 @@ from robovlms.modeling_robovlms import (
     VLAOutput,
 )
 from robovlms.processing import RoboVLMProcessor
+from robovlms.remote_code import CodeOnSave
 from robovlms.serving import Policy
 
 for _vla in STRUCTURES.values():
@@ -35,6 +38,8 @@ for _vla in STRUCTURES.values():
     AutoProcessor.register(_vla.config_class, RoboVLMProcessor)
 # Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
 AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
+
+LISTENERS.append(CodeOnSave())
 
 __all__ = [
     "STRUCTURES",
@@ -56,4 +61,5 @@ __all__ = [
     "Statistics",
     "VLAOutput",
     "VectorSpec",
+    "__version__",
 ]
