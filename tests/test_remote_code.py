@@ -20,7 +20,7 @@ from robovlms import (
     __version__,
 )
 from robovlms.configuration.head_configs import DiffusionHeadConfig
-from robovlms.remote_code import RemoteCodeError, collect_sources, write_code
+from robovlms.remote_code import RemoteCodeError, collect_sources, read_module, write_code
 
 FAMILIES = ("paligemma", "kosmos-2", "qwen2_vl", "smolvlm")
 WINDOWS = {OneStepContinuousVLA: 1, OneStepDiscreteVLA: 1, InterleavedContinuousVLA: 3, PolicyHeadContinuousVLA: 3}
@@ -141,7 +141,7 @@ def test_the_code_is_generated_and_asks_for_little(backbone, contract, tmp_path)
     [
         ({"entry.py": "from .a.mlp import x\nfrom .b.mlp import y\n"}, "both called 'mlp'"),
         ({"entry.py": "from .a import x\n"}, "packages do not travel"),
-        ({"entry.py": "from . import a\n"}, "overlooked by transformers"),
+        ({"entry.py": "from . import a\n"}, "transformers overlooks"),
         ({"entry.py": "from ._hidden import x\n"}, "start with '_'"),
         ({"entry.py": '"""Text:\n\nfrom .elsewhere import x\n"""\n'}, "would look for"),
     ],
@@ -159,5 +159,6 @@ def test_what_cannot_travel_is_named(files, message, tmp_path, monkeypatch):
             write_code(("shippable.entry",), tmp_path / "out")
     finally:
         collect_sources.cache_clear()
+        read_module.cache_clear()
         for name in [name for name in sys.modules if name.split(".")[0] == "shippable"]:
             del sys.modules[name]

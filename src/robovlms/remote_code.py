@@ -8,6 +8,7 @@ relative imports are followed, and rewritten as imports from the same folder.
 import ast
 import importlib.util
 import inspect
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def write_code(entry_modules: tuple[str, ...], folder: Path) -> list[Path]:
     """Write the modules, and all that they import relatively, flat into `folder`.
 
     Raises:
-        RemoteCodeError: two modules of one name, an import of a package instead of a module, or one that transformers
-            would overlook.
+        RemoteCodeError: two modules of one name, a name that a package defines itself, or an import that transformers would
+            overlook.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = collect_sources(entry_modules)
@@ -73,32 +74,62 @@ def collect_sources(entry_modules: tuple[str, ...]) -> dict[str, str]:
 
 def flattened(module: str) -> tuple[str, list[str]]:
     """The source of a module with its relative imports made flat, and the modules that they name."""
+    source, is_package = read_module(module)
+    if is_package:
+        raise RemoteCodeError(f"{module} is a package, and packages do not travel: name a module inside it.")
+    lines = source.splitlines()
+    imported = []
+    for node in relative_imports(source):
+        by_module: dict[str, list[str]] = {}
+        for alias in node.names:
+            owner, name = defining_module(module, node, alias.name)
+            kept = alias.asname or (alias.name if name != alias.name else None)
+            by_module.setdefault(owner, []).append(f"{name} as {kept}" if kept else name)
+        indent = lines[node.lineno - 1][: node.col_offset]
+        flat = [
+            f"{indent}from .{owner.rpartition('.')[2]} import {', '.join(names)}" for owner, names in by_module.items()
+        ]
+        lines[node.lineno - 1 : node.end_lineno] = ["\n".join(flat)] + [""] * (node.end_lineno - node.lineno)
+        imported += by_module
+    # Statements of several lines leave empty ones behind.
+    return HEADER + re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)) + "\n", imported
+
+
+def defining_module(module: str, node: ast.ImportFrom, name: str) -> tuple[str, str]:
+    """The module, and its name there, of what `module` imports as `name`: packages pass on what modules define."""
+    where = f"{module}, line {node.lineno}"
+    if node.module is None:
+        raise RemoteCodeError(
+            f"{where}: transformers overlooks 'from . import ...'; write 'from .module import name'."
+        )
+    _, is_package = read_module(module)
+    parent = module if is_package else module.rpartition(".")[0]
+    target = importlib.util.resolve_name("." * node.level + node.module, parent)
+    source, is_package = read_module(target)
+    if not is_package:
+        return target, name
+    for inner in relative_imports(source):
+        for alias in inner.names:
+            if name == (alias.asname or alias.name):
+                return defining_module(target, inner, alias.name)
+    raise RemoteCodeError(
+        f"{where}: {name!r} comes from the package {target}, and packages do not travel: import it from the module "
+        "that defines it."
+    )
+
+
+def relative_imports(source: str) -> list[ast.ImportFrom]:
+    """All `from .x import y` of a source, wherever they stand."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+@cache
+def read_module(module: str) -> tuple[str, bool]:
+    """The source of a module, and whether it is a package."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise RemoteCodeError(f"{module} has no source file.")
-    if spec.submodule_search_locations is not None:
-        raise RemoteCodeError(
-            f"{module} is a package, and packages do not travel: import from the module inside it that defines the name."
-        )
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    lines = source.splitlines(keepends=True)
-    imported = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.ImportFrom) or not node.level:
-            continue
-        if node.module is None:
-            raise RemoteCodeError(
-                f"{module}, line {node.lineno}: 'from {'.' * node.level} import ...' is overlooked by transformers; "
-                "write 'from .module import name'."
-            )
-        target = importlib.util.resolve_name("." * node.level + node.module, module.rpartition(".")[0])
-        imported.append(target)
-        written = f"from {'.' * node.level}{node.module} import"
-        line = lines[node.lineno - 1]
-        if written not in line:
-            raise RemoteCodeError(f"{module}, line {node.lineno}: cannot read {line.strip()!r}.")
-        lines[node.lineno - 1] = line.replace(written, f"from .{target.rpartition('.')[2]} import", 1)
-    return HEADER + "".join(lines), imported
+    return Path(spec.origin).read_text(encoding="utf-8"), spec.submodule_search_locations is not None
 
 
 def entry(cls: type) -> str:
