@@ -106,8 +106,23 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any):
-        """As in transformers."""
-        loaded = super().from_pretrained(*args, **kwargs)
+        """As in transformers, from safetensors alone.
+
+        Raises:
+            ValueError: for `use_safetensors=False`: loading pickled weights can run code.
+            OSError: if there are no safetensors.
+        """
+        if not kwargs.setdefault("use_safetensors", True):
+            raise ValueError("use_safetensors=False is refused: loading pickled weights can run code.")
+        try:
+            loaded = super().from_pretrained(*args, **kwargs)
+        except OSError as error:
+            if "model.safetensors" not in str(error):
+                raise
+            raise OSError(
+                f"{error} Pickled weights (pytorch_model.bin, *.pt) are not read, since that can run code; convert them "
+                "where they were written, with save_pretrained."
+            ) from error
         vla = loaded[0] if isinstance(loaded, tuple) else loaded
         vla.freeze_unused()
         return loaded

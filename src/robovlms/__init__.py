@@ -31,6 +31,7 @@ from robovlms.modeling_robovlms import (
 from robovlms.processing import RoboVLMProcessor
 from robovlms.remote_code import CodeOnSave
 from robovlms.serving import Policy
+from robovlms.serving.checkpoint_record import RecordOnSave
 
 for _vla in STRUCTURES.values():
     AutoConfig.register(_vla.config_class.model_type, _vla.config_class)
@@ -39,7 +40,7 @@ for _vla in STRUCTURES.values():
 # Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
 AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
 
-LISTENERS.append(CodeOnSave())
+LISTENERS.extend([CodeOnSave(), RecordOnSave()])
 
 __all__ = [
     "STRUCTURES",
