@@ -12,6 +12,7 @@ from transformers.configuration_utils import SubConfigSpec
 
 from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
+from .save_listeners import tell_after_save, tell_before_save
 
 TokenSource = Literal["action", "all", "vision", "text"]
 """What feeds an action head: action tokens, or the hidden states of a frame's tokens."""
@@ -141,6 +142,12 @@ class RoboVLMConfig(PreTrainedConfig):
         if not _is_hub_id(output["vlm_config"].get("_name_or_path", "")):
             output["vlm_config"].pop("_name_or_path", None)
         return output
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """As in transformers; the code that loads it without this package goes with it."""
+        tell_before_save(self, save_directory)
+        super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        tell_after_save(self, save_directory)
 
 
 def _is_hub_id(name: str) -> bool:

@@ -1,72 +1,174 @@
-"""The model card of a checkpoint: every fact is read from its files, every number from its evaluation record."""
+"""The card of a checkpoint or adapter: every fact is read from its files, every number from its evaluation records."""
 
 import json
-from importlib import resources
+import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from ..configuration.action_contract import ActionContract
+from ..serving.checkpoint_record import FILE as RECORD_FILE
+from .evaluation_results import evaluation_records, model_index
+from .structure_diagram import structure_diagram
+from .templates import section, template
 
-TEMPLATE = "model_card.md.jinja"
+MARKER = "<!-- Written by `robovlms card`, which will write it anew. Remove this line to keep your own changes. -->"
+FROM_THE_HUB = re.compile(r"^([\w.-]+/[\w.-]+)@[0-9a-f]{40}")
+FILMS = (".gif", ".mp4")
 
 
-def write_model_card(checkpoint: str | Path) -> Path:
-    """Render the card of a checkpoint folder into its `README.md`."""
+def write_model_card(checkpoint: str | Path, **options: Any) -> Path:
+    """Render the card of a checkpoint folder into its `README.md`; a card that somebody has made their own stays."""
     file = Path(checkpoint) / "README.md"
-    render_model_card(checkpoint).save(file)
+    if not file.exists() or is_generated(file):
+        render_model_card(checkpoint, **options).save(file)
     return file
 
 
-def render_model_card(checkpoint: str | Path) -> ModelCard:
-    """The card of a checkpoint folder, with results where it holds an `evaluation.json`."""
+def is_generated(card: Path) -> bool:
+    """Whether a card is this package's, or one that transformers or PEFT put there before anybody wrote a word."""
+    text = card.read_text(encoding="utf-8")
+    return MARKER in text or "automatically generated" in text or "[More Information Needed]" in text
+
+
+def render_model_card(
+    checkpoint: str | Path,
+    repo_id: str | None = None,
+    license: str | None = None,
+    datasets: list[str] | None = None,
+) -> ModelCard:
+    """The card of a checkpoint folder.
+
+    Args:
+        checkpoint: holds `config.json`, and as far as there is one the processor, `evaluation.json`, `evaluations/`,
+            `trainer_state.json`, `training_recipe.json`, `pictures/`, `adapter_config.json`.
+        repo_id: its name on the Hub; the folder's name by default.
+        license, datasets: metadata; as in the card that is there, if not given. Datasets of the Hub whose statistics
+            the contracts hold are named by themselves.
+
+    Raises:
+        ValueError: if results were measured under another action contract than the checkpoint's.
+    """
     folder = Path(checkpoint)
     config = json.loads((folder / "config.json").read_text())
-    processor = json.loads((folder / "processor_config.json").read_text())["robovlms"]
-    contracts = {name: ActionContract.from_dict(data) for name, data in processor["contracts"].items()}
-    record = _read(folder / "evaluation.json")
-    base_model = config["vlm_config"].get("_name_or_path")
+    processor = (read_json(folder / "processor_config.json") or {}).get("robovlms", {})
+    contracts = {name: ActionContract.from_dict(data) for name, data in processor.get("contracts", {}).items()}
+    records = evaluation_records(folder)
+    require_same_contract(records, contracts)
+    adapter = read_json(folder / "adapter_config.json")
     structure = config["model_type"].removeprefix("robovlms_")
+    base_model = (
+        adapter["base_model_name_or_path"] if adapter is not None else config["vlm_config"].get("_name_or_path")
+    )
+    if base_model is not None and not is_repo_id(base_model):
+        base_model = None
+    name = repo_id or folder.resolve().name
+    before = ModelCard.load(folder / "README.md").data if (folder / "README.md").exists() else ModelCardData()
+    found = [match[1] for one in contracts.values() if (match := FROM_THE_HUB.match(origin(one)))]
     data = ModelCardData(
-        model_name=folder.resolve().name,
-        library_name="transformers",
+        model_name=name.split("/")[-1],
+        library_name="peft" if adapter is not None else "transformers",
         pipeline_tag="robotics",
+        license=license or before.license,
         base_model=base_model,
+        base_model_relation=None if base_model is None else "adapter" if adapter is not None else "finetune",
+        datasets=list(dict.fromkeys([*(datasets or before.datasets or []), *found])) or None,
         tags=["robotics", "vla", "vision-language-action", "robovlms", config["vlm_config"]["model_type"], structure],
-        eval_results=_results(record) if record else None,
+        eval_results=model_index(records) or None,
     )
-    template = resources.files(__package__).joinpath(TEMPLATE).read_text()
-    return ModelCard.from_template(
+    contract = next(iter(contracts.values()), None)
+    pictures = sorted(file.name for file in (folder / "pictures").glob("*.*"))
+    videos = sorted(file.name for file in (folder / "videos").glob("*.mp4"))
+    curves = [picture for picture in pictures if picture.startswith("losses")]
+    films = [film(f"pictures/{picture}") for picture in pictures if picture not in curves]
+    films += [film(f"videos/{video}") for video in videos]
+    state = read_json(folder / "trainer_state.json")
+    versions = (read_json(folder / RECORD_FILE) or {}).get("versions", {})
+    card = ModelCard.from_template(
         data,
-        template_str=template,
-        model_name=data.model_name,
-        structure=structure.replace("_", " "),
-        class_name=config["architectures"][0],
-        config=config,
-        contracts=contracts,
-        processor=processor,
-        record=record,
-        pictures=sorted(file.name for file in (folder / "pictures").glob("*.*"))
-        if (folder / "pictures").exists()
-        else [],
-        training=_read(folder / "trainer_state.json"),
+        template_str=template("adapter_card" if adapter is not None else "model_card"),
+        marker=MARKER,
+        title=name.split("/")[-1],
+        repo_id=name,
+        class_name=(config.get("architectures") or [structure])[0],
+        base=base_words(base_model, config),
+        with_versions=f" {processor['version']}" if "version" in processor else "",
+        diagram=structure_diagram(config, contract),
+        observation=observation_words(contract),
+        instruction=next(
+            (e["instruction"] for r in records.values() for e in r.episode_list), "pick up the red block"
+        ),
+        contract=section("contract", contracts=contracts, prompt_template=processor.get("prompt_template", "")),
+        results=section("results", records=records, films=films),
+        training=section(
+            "training",
+            state=state,
+            recipe=read_json(folder / "training_recipe.json") or {},
+            last_losses=last_losses(state),
+            versions=versions,
+            curves=curves,
+        ),
+        limits=section("limits", records=records),
     )
+    return card
 
 
-def _read(file: Path) -> dict[str, Any] | None:
-    return json.loads(file.read_text()) if file.exists() else None
+def require_same_contract(records: dict[str, Any], contracts: dict[str, ActionContract]) -> None:
+    """Raises ValueError for results of another contract."""
+    hashes = {contract.hash for contract in contracts.values()}
+    for file, record in records.items():
+        if contracts and record.contract_hash is not None and record.contract_hash not in hashes:
+            raise ValueError(
+                f"{file} was measured under the action contract {record.contract_hash}, the checkpoint's is "
+                f"{sorted(hashes)}: evaluate it anew, or remove the file."
+            )
 
 
-def _results(record: dict[str, Any]) -> list[EvalResult]:
-    return [
-        EvalResult(
-            task_type="robotics",
-            task_name="robot control",
-            dataset_type=record["suite"],
-            dataset_name=record["suite"],
-            metric_type="success_rate",
-            metric_name=f"success rate over {record['episodes']} episodes",
-            metric_value=record["success_rate"],
-        )
-    ]
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The content, or None where there is no file."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def is_repo_id(name: str) -> bool:
+    """Whether `name` can be one of the Hub's, and is no folder."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name and not Path(name).exists()
+
+
+def origin(contract: ActionContract) -> str:
+    """Where the action's statistics come from."""
+    return contract.action.statistics.origin if contract.action.statistics is not None else ""
+
+
+def base_words(base_model: str | None, config: dict[str, Any]) -> str:
+    """The vision-language model, in words."""
+    if base_model is None:
+        return f"a `{config['vlm_config']['model_type']}`"
+    return f"[{base_model}](https://huggingface.co/{base_model})"
+
+
+def observation_words(contract: ActionContract | None) -> str:
+    """The observation of the usage example."""
+    if contract is None:
+        return "observation"
+    images = ", ".join(f'"{camera.name}": image_{index}' for index, camera in enumerate(contract.cameras))
+    return f'{{"images": {{{images}}}' + (', "state": state' if contract.state is not None else "") + "}"
+
+
+def film(path: str) -> str:
+    """Markdown of a picture or a film."""
+    if path.endswith(".mp4"):
+        return f'<video src="{path}" controls muted></video>'
+    return f"![{Path(path).stem}]({path})"
+
+
+def last_losses(state: dict[str, Any] | None) -> dict[str, float]:
+    """Loss and its parts in the last log that has them."""
+    logs = [entry for entry in (state or {}).get("log_history", []) if "loss" in entry]
+    return {name: value for name, value in logs[-1].items() if name.endswith("loss")} if logs else {}

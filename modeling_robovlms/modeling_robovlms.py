@@ -1,5 +1,6 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -9,9 +10,12 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
+from ..configuration.save_listeners import tell_after_save
 from .backbone import Backbone
 from .backbone_families.choose_backbone import backbone_adapter
-from .heads import ActionTargets, ChunkOverlap, build_head
+from .heads.action_head import ActionTargets
+from .heads.build_head import build_head
+from .heads.overlap import ChunkOverlap
 from .initialization import init_layer
 from .outputs import VLAOutput
 from .quantization import quantizing_the_backbone_only, take_quantization
@@ -121,15 +125,38 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None,
         **kwargs: Any,
     ):
-        """As in transformers; `quantization_config` quantises the backbone only."""
+        """As in transformers, from safetensors alone; `quantization_config` quantises the backbone only.
+
+        Raises:
+            ValueError: for `use_safetensors=False`: loading pickled weights can run code.
+            OSError: if there are no safetensors.
+        """
+        if not kwargs.setdefault("use_safetensors", True):
+            raise ValueError("use_safetensors=False is refused: loading pickled weights can run code.")
         if quantization_config is not None:
             kwargs["quantization_config"] = quantizing_the_backbone_only(
                 quantization_config, cls._keep_in_fp32_modules_strict
             )
-        loaded = super().from_pretrained(*args, **kwargs)
+        try:
+            loaded = super().from_pretrained(*args, **kwargs)
+        except OSError as error:
+            if "model.safetensors" not in str(error):
+                raise
+            raise OSError(
+                f"{error} Pickled weights (pytorch_model.bin, *.pt) are not read, since that can run code; convert them "
+                "where they were written, with save_pretrained."
+            ) from error
         vla = loaded[0] if isinstance(loaded, tuple) else loaded
         vla.freeze_unused()
         return loaded
+
+    def save_pretrained(
+        self, save_directory: str | Path, is_main_process: bool = True, state_dict: dict | None = None, **kwargs: Any
+    ) -> None:
+        """As in transformers; the code that loads it without this package goes with it."""
+        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
+        if is_main_process and state_dict is None:  # a given state_dict may be gathered from other processes
+            tell_after_save(self, save_directory)
 
     def freeze_unused(self) -> None:
         """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""

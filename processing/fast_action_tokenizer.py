@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy.fft import dct, idct
 from tokenizers import Tokenizer, decoders, models, trainers
 from transformers.utils.hub import cached_file
+
+try:
+    from scipy.fft import dct, idct
+except ImportError:  # a checkpoint's code runs with little more than transformers
+    dct = idct = None
 
 FIRST_CHARACTER = 0x4E00  # a long run of characters that are letters and nothing else
 UNREADABLE = "\ufffd"  # what bytes that make no character are decoded to
@@ -32,6 +36,8 @@ class FASTActionTokenizer:
             raise ValueError(
                 f"chunk_size = {chunk_size}, action_dim = {action_dim} and scale = {scale} must be positive."
             )
+        if dct is None:
+            raise ImportError("FAST action tokens need scipy: pip install scipy")
         self.bpe = Tokenizer.from_str(bpe)
         self.chunk_size, self.action_dim, self.scale, self.zero = chunk_size, action_dim, float(scale), zero
         self.token_ids = tuple(int(i) for i in token_ids)

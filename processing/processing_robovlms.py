@@ -1,6 +1,5 @@
 """The processor of a VLA: observations, instructions and actions to tensors, and predicted actions back to the robot."""
 
-import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +8,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
+from transformers.dynamic_module_utils import custom_object_save
 from transformers.models.auto.processing_auto import processor_class_from_name
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
+from ..configuration.package_version import VERSION
+from ..configuration.save_listeners import tell_after_save, tell_before_save
 from .appended_tokens import append_tokens
 from .backbone_inputs import ACTION_TOKEN
 from .fast_action_tokenizer import FASTActionTokenizer
@@ -78,6 +80,7 @@ class RoboVLMProcessor(ProcessorMixin):
         if missing := [name for name in ("{images}", "{instruction}", "{action}") if name not in prompt_template]:
             raise ValueError(f"prompt_template {prompt_template!r} lacks {missing}.")
         self.backbone_processor = backbone_processor
+        self.auto_map: dict[str, str] = {}  # where the code of this class is, for the Auto classes
         self.contracts = dict(contracts)
         self.num_action_tokens = num_action_tokens
         self.prompt_template = prompt_template
@@ -464,13 +467,19 @@ class RoboVLMProcessor(ProcessorMixin):
         """Write the backbone processor's own files, and into its `processor_config.json` what this class adds."""
         if push_to_hub:
             raise ValueError("push_to_hub is not an option of save_pretrained here: call processor.push_to_hub(repo).")
+        tell_before_save(self, save_directory)
         self.backbone_processor.save_pretrained(save_directory, **kwargs)
         file = Path(save_directory) / "processor_config.json"
         config = json.loads(file.read_text()) if file.exists() else {}
+        if self.auto_map:
+            config["auto_map"] = self.auto_map
+        if self._auto_class is not None:  # this is remote code itself
+            custom_object_save(self, save_directory, config=config)
         config["backbone_processor_class"] = type(self.backbone_processor).__name__
         config["processor_class"] = type(self).__name__
-        config["robovlms"] = self.to_dict() | {"version": importlib.metadata.version("robovlms")}
+        config["robovlms"] = self.to_dict() | {"version": VERSION}
         file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        tell_after_save(self, save_directory)
         return [str(file)]
 
     @classmethod

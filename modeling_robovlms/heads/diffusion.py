@@ -3,11 +3,15 @@
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from .denoiser import DenoisingDecoder
 from .overlap import MAX_GUIDANCE, ChunkOverlap
+
+try:
+    from diffusers import DDIMScheduler, DDPMScheduler
+except ImportError:  # a checkpoint's code runs with little more than transformers
+    DDIMScheduler = DDPMScheduler = None
 
 
 class DiffusionDecoder(DenoisingDecoder):
@@ -15,6 +19,8 @@ class DiffusionDecoder(DenoisingDecoder):
 
     def __init__(self, config: RoboVLMConfig, hidden_size: int):
         super().__init__(config, hidden_size)
+        if DDPMScheduler is None:
+            raise ImportError("head_config 'diffusion' needs diffusers: pip install diffusers")
         head = config.head_config
         schedule = {
             "num_train_timesteps": head.num_train_timesteps,

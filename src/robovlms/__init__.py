@@ -18,6 +18,8 @@ from robovlms.configuration import (
     Statistics,
     VectorSpec,
 )
+from robovlms.configuration.package_version import VERSION as __version__
+from robovlms.configuration.save_listeners import LISTENERS
 from robovlms.modeling_robovlms import (
     STRUCTURES,
     Backbone,
@@ -29,7 +31,9 @@ from robovlms.modeling_robovlms import (
     register_backbone,
 )
 from robovlms.processing import BackboneInputs, RoboVLMProcessor, register_inputs
+from robovlms.remote_code import CodeOnSave
 from robovlms.serving import Policy
+from robovlms.serving.checkpoint_record import RecordOnSave
 
 for _vla in STRUCTURES.values():
     AutoConfig.register(_vla.config_class.model_type, _vla.config_class)
@@ -37,6 +41,8 @@ for _vla in STRUCTURES.values():
     AutoProcessor.register(_vla.config_class, RoboVLMProcessor)
 # Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
 AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
+
+LISTENERS.extend([CodeOnSave(), RecordOnSave()])
 
 __all__ = [
     "STRUCTURES",
@@ -60,6 +66,7 @@ __all__ = [
     "Statistics",
     "VLAOutput",
     "VectorSpec",
+    "__version__",
     "register_backbone",
     "register_inputs",
 ]

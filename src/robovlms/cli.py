@@ -13,6 +13,9 @@ COMMANDS = {
     "train": "train a VLA on datasets, from flags or a YAML file",
     "study": "the framework's questions in miniature: structure, history, action space, pre-training",
     "eval": "evaluate a checkpoint in a simulator",
+    "card": "write a checkpoint's model card from its files and evaluation records",
+    "doctor": "examine a checkpoint: does it load, do what it did, look at its cameras?",
+    "push": "publish a checkpoint, an adapter or a dataset on the Hub",
     "serve": "serve a checkpoint to robots and simulators over a websocket",
     "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",
     "data": "`robovlms data inspect`: look at a dataset and find what is wrong with it",
@@ -30,13 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = parser.parse_args(arguments[:1]).command
     try:
-        importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}").run(
-            f"robovlms {command}", arguments[1:]
-        )
+        module = importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}")
+        return module.run(f"robovlms {command}", arguments[1:]) or 0
     except (ValueError, TypeError, FileNotFoundError, RuntimeError, StrictDataclassError) as error:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,32 @@
+"""Who is told when a part of a checkpoint is saved.
+
+The installed package listens, to add what belongs to a checkpoint. The same code loaded from the Hub has nobody to tell.
+"""
+
+from pathlib import Path
+from typing import Any
+
+
+class SaveListener:
+    """Told before and after a config, a model or a processor is written into a folder."""
+
+    def before_save(self, part: Any, folder: Path) -> None:
+        """`part` may still be changed."""
+
+    def after_save(self, part: Any, folder: Path) -> None:
+        """The files of `part` are there."""
+
+
+LISTENERS: list[SaveListener] = []
+
+
+def tell_before_save(part: Any, folder: str | Path) -> None:
+    """`part` is about to be saved."""
+    for listener in LISTENERS:
+        listener.before_save(part, Path(folder))
+
+
+def tell_after_save(part: Any, folder: str | Path) -> None:
+    """`part` has been saved."""
+    for listener in LISTENERS:
+        listener.after_save(part, Path(folder))

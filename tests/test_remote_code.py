@@ -1,0 +1,164 @@
+"""Checkpoints load without the package: same code, same actions."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bare_environment import bare_environment
+from transformers import AutoModel
+from transformers.dynamic_module_utils import get_imports
+
+from robovlms import (
+    InterleavedContinuousVLA,
+    OneStepContinuousVLA,
+    OneStepDiscreteVLA,
+    PolicyHeadContinuousVLA,
+    RoboVLMProcessor,
+    __version__,
+)
+from robovlms.configuration.head_configs import DiffusionHeadConfig
+from robovlms.remote_code import RemoteCodeError, collect_sources, read_module, write_code
+
+FAMILIES = ("paligemma", "kosmos-2", "qwen2_vl", "smolvlm")
+WINDOWS = {OneStepContinuousVLA: 1, OneStepDiscreteVLA: 1, InterleavedContinuousVLA: 3, PolicyHeadContinuousVLA: 3}
+# What a checkpoint's code may need wherever it is loaded.
+ALLOWED = {"torch", "transformers", "numpy", "huggingface_hub", "tokenizers"}
+
+IN_THE_BARE_ENVIRONMENT = """
+import importlib.util, json, sys
+from pathlib import Path
+import numpy as np, torch
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
+
+torch.set_num_threads(1)
+for name in ("robovlms", "diffusers", "scipy", "peft", "datasets"):
+    assert importlib.util.find_spec(name) is None, name
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+    try:
+        model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+    except ImportError as error:
+        print("REFUSED", folder.name, error)
+        continue
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    sample = dict(np.load(folder / "sample.npz"))
+    images = {name.removeprefix("image_"): value for name, value in sample.items() if name.startswith("image_")}
+    inputs = processor(images, "push the block left", state=sample.get("state"))
+    actions = model.predict_action(**inputs)
+    np.savez(folder / "bare.npz", actions=actions, decoded=processor.decode_actions(actions))
+    assert type(model).__module__.startswith("transformers_modules"), type(model)
+    if "AutoModelForImageTextToText" in config.auto_map:
+        again = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True).eval()
+        assert torch.equal(again.predict_action(**inputs), actions)
+    if folder.name.endswith("smolvlm"):  # saved from the remote code, it is still whole
+        model.save_pretrained(folder / "again")
+        processor.save_pretrained(folder / "again")
+        again = AutoModel.from_pretrained(folder / "again", trust_remote_code=True).eval()
+        inputs = AutoProcessor.from_pretrained(folder / "again", trust_remote_code=True)(
+            images, "push the block left", state=sample.get("state"))
+        assert torch.equal(again.predict_action(**inputs), actions)
+    print("LOADED", folder.name)
+"""
+
+
+def write_checkpoint(folder: Path, vla_class, backbone: str, agreed, sample, **fields) -> dict[str, np.ndarray]:
+    """A checkpoint and a sample in `folder`; returns the installed package's action."""
+    discrete = vla_class is OneStepDiscreteVLA
+    agreed = agreed(window_size=WINDOWS[vla_class], **({"state": None} if discrete else {}))
+    processor = RoboVLMProcessor.from_backbone(backbone, agreed, action_bins=16 if discrete else None)
+    if discrete:
+        fields["action_token_ids"] = processor.action_tokenizer.token_ids
+    vla = vla_class.from_backbone(backbone, agreed, **fields).eval()
+    vla.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    one = sample(agreed, 0)
+    state = {} if discrete else {"state": one["state"]}
+    np.savez(folder / "sample.npz", **{f"image_{name}": pixels for name, pixels in one["images"].items()}, **state)
+    installed = AutoModel.from_pretrained(folder).eval()
+    assert type(installed) is vla_class
+    actions = installed.predict_action(**processor(one["images"], "push the block left", state=one.get("state")))
+    return {"actions": actions.numpy(), "decoded": processor.decode_actions(actions)}
+
+
+def test_without_the_package_actions_are_the_same(backbone, contract, sample, tmp_path):
+    expected = {}
+    for family in FAMILIES:
+        for vla_class in WINDOWS:
+            name = f"{vla_class.__name__}-{family}"
+            folder = tmp_path / "checkpoints" / name
+            expected[name] = write_checkpoint(folder, vla_class, str(backbone(family)), contract, sample)
+    head = DiffusionHeadConfig(denoiser_size=32, denoiser_layers=1, denoiser_heads=2)
+    diffusion = tmp_path / "checkpoints" / "diffusion"
+    write_checkpoint(diffusion, OneStepContinuousVLA, str(backbone("smolvlm")), contract, sample, head_config=head)
+
+    python = bare_environment(tmp_path / "environment")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    script = [str(python), "-c", IN_THE_BARE_ENVIRONMENT, str(tmp_path / "checkpoints")]
+    done = subprocess.run(script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    loaded = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    assert sorted(loaded) == sorted(expected) and len(loaded) == 16
+    assert "REFUSED diffusion" in done.stdout and "diffusers" in done.stdout  # a head may need more; it says so
+    for name, ours in expected.items():
+        theirs = np.load(tmp_path / "checkpoints" / name / "bare.npz")
+        for key, value in ours.items():
+            np.testing.assert_array_equal(theirs[key], value, err_msg=f"{name}: {key}")
+
+
+def test_the_code_is_generated_and_asks_for_little(backbone, contract, tmp_path):
+    folder = tmp_path / "checkpoint"
+    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), contract(window_size=2))
+    vla.save_pretrained(folder)
+    RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), contract(window_size=2)).save_pretrained(folder)
+    files = sorted(folder.glob("*.py"))
+    modules = tuple(cls.__module__ for cls in (type(vla.config), type(vla), RoboVLMProcessor))
+    assert {file.stem for file in files} == set(collect_sources(modules))
+    for file in files:
+        assert file.read_text().startswith(f"# Generated from robovlms {__version__};")
+        absolute = {name for name in get_imports(file) if name not in sys.stdlib_module_names}
+        assert absolute <= ALLOWED, (file.name, absolute)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["auto_map"] == {
+        "AutoConfig": "configuration_robovlms.PolicyHeadContinuousConfig",
+        "AutoModel": "policy_head.PolicyHeadContinuousVLA",
+        "AutoProcessor": "processing_robovlms.RoboVLMProcessor",
+    }
+    processor_config = json.loads((folder / "processor_config.json").read_text())
+    assert processor_config["auto_map"] == {"AutoProcessor": "processing_robovlms.RoboVLMProcessor"}
+    assert processor_config["robovlms"]["version"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"entry.py": "from .a.mlp import x\nfrom .b.mlp import y\n"}, "both called 'mlp'"),
+        ({"entry.py": "from .a import x\n"}, "packages do not travel"),
+        ({"entry.py": "from . import a\n"}, "transformers overlooks"),
+        ({"entry.py": "from ._hidden import x\n"}, "start with '_'"),
+        ({"entry.py": '"""Text:\n\nfrom .elsewhere import x\n"""\n'}, "would look for"),
+    ],
+)
+def test_what_cannot_travel_is_named(files, message, tmp_path, monkeypatch):
+    package = tmp_path / "shippable"
+    for name in ("a/__init__.py", "a/mlp.py", "b/__init__.py", "b/mlp.py", "_hidden.py", "__init__.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("x = y = 1\n")
+    for name, text in files.items():
+        (package / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        with pytest.raises(RemoteCodeError, match=message):
+            write_code(("shippable.entry",), tmp_path / "out")
+    finally:
+        collect_sources.cache_clear()
+        read_module.cache_clear()
+        for name in [name for name in sys.modules if name.split(".")[0] == "shippable"]:
+            del sys.modules[name]
