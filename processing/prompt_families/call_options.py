@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import BatchFeature
+from transformers.image_transforms import to_pil_image
 
 from ..backbone_inputs import BackboneInputs, register_inputs
 
@@ -54,7 +54,7 @@ class Idefics2Inputs(BackboneInputs):
     """In nested lists it takes PIL images only."""
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
-        return super().__call__(texts, [[Image.fromarray(image) for image in row] for row in images])
+        return super().__call__(texts, [[to_pil_image(image) for image in row] for row in images])
 
 
 @register_inputs("GotOcr2Processor")

@@ -1,8 +1,8 @@
 """Prompts that are lists of texts and images."""
 
 import numpy as np
-from PIL import Image
 from transformers import BatchFeature
+from transformers.image_transforms import to_pil_image
 
 from ..backbone_inputs import BackboneInputs, register_inputs
 
@@ -20,6 +20,6 @@ class IdeficsInputs(BackboneInputs):
             parts = text.split(self.image_prompt)
             prompt = [parts[0]]
             for image, part in zip(row, parts[1:], strict=True):
-                prompt += [Image.fromarray(image), part]
+                prompt += [to_pil_image(image), part]
             prompts.append([part for part in prompt if not isinstance(part, str) or part])
         return self.processor(text=prompts, padding="longest", return_tensors="pt", **self.call_options())

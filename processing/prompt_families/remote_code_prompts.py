@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import BatchFeature
+from transformers.image_transforms import to_pil_image
 
 from ..backbone_inputs import BackboneInputs, flat, register_inputs
 
@@ -19,6 +19,6 @@ class UFormGenInputs(BackboneInputs):
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
         inputs = self.processor.tokenizer(texts, return_tensors="pt", **self.padding)
-        pixels = [self.processor.image_processor(Image.fromarray(image)) for image in flat(images)]
+        pixels = [self.processor.image_processor(to_pil_image(image)) for image in flat(images)]
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         return BatchFeature({"input_ids": ids, "attention_mask": mask, "pixel_values": torch.stack(pixels)})
