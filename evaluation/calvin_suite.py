@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class CalvinSuite(Suite):
 def calvin_suite(
     scene: str = "D",
     assets: str | Path | None = None,
-    renderer: str = "tiny",
+    renderer: Literal["tiny", "egl"] = "tiny",
     cameras: Sequence[str] = tuple(CAMERAS),
 ) -> CalvinSuite:
     """CALVIN.

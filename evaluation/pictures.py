@@ -111,7 +111,7 @@ def plot_controls(record: EvaluationRecord, path: str | Path) -> None:
     if record.chains is not None:
         rows += [(f"{count} in a row", score) for count, score in record.chains.success_at.items()]
         colours += [VIOLET] * len(record.chains.success_at)
-    legend = {"the policy": BLUE}
+    legend = {"the policy": BLUE} if record.episodes else {}
     legend |= {"controls, where it should fail": RED} if record.controls else {}
     legend |= {"held-out settings": AMBER} if record.unseen else {}
     legend |= {"chains of instructions": VIOLET} if record.chains is not None else {}

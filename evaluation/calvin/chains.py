@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +15,7 @@ CHAIN_LENGTH = 5
 NUM_CHAINS = 1000
 MAX_STEPS = 360
 """Actions after which a task of a chain counts as failed."""
-PUBLISHED = "chains.json"
+PUBLISHED = Path(__file__).with_name("chains.json")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Chain:
 
 def published_chains() -> list[Chain]:
     """The 1000 chains of every published score, in their order."""
-    rows = json.loads(files(__package__).joinpath(PUBLISHED).read_text(encoding="utf-8"))
+    rows = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return [Chain(state, tuple(TASKS[number] for number in tasks)) for state, *tasks in rows]
 
 

@@ -94,9 +94,9 @@ class CalvinEnv(gymnasium.Env):
         self.action_space = spaces.Box(-bound, bound, (len(ACTION_NAMES),), np.float32)
 
         self._simulation = Simulation(self.scene, self.assets, renderer)
-        self._fresh = True
-        self._first: Snapshot | None = None  # at the reset
-        self._start: Snapshot | None = None  # when the present task was asked for
+        self._fresh, self._running = True, False
+        self._first = self._simulation.snapshot()  # at the reset
+        self._start = self._first  # when the present task was asked for
         self.task: str | None = None
         self.instruction: str | None = None
         self._steps = 0
@@ -125,7 +125,7 @@ class CalvinEnv(gymnasium.Env):
             check_task(task)
         if self.fresh_resets and not self._fresh:
             self._simulation.load()
-        self._fresh = False
+        self._fresh, self._running = False, True
         if scene_obs is None:
             self._simulation.put_at_random(self.np_random, robot_obs)
         else:
@@ -146,7 +146,7 @@ class CalvinEnv(gymnasium.Env):
             RuntimeError: `reset` was never called.
         """
         check_task(task)
-        self._running("set_task")
+        self._check_running("set_task")
         self._begin(task, instruction)
         return self._info(self._simulation.snapshot(), success=False)
 
@@ -157,7 +157,7 @@ class CalvinEnv(gymnasium.Env):
             ValueError: the action's shape is not (7,) or it isn't finite.
             RuntimeError: `reset` was never called.
         """
-        self._running("step")
+        self._check_running("step")
         self._simulation.apply(_checked_action(action), self.absolute)
         self._steps += 1
         now = self._simulation.snapshot()
@@ -195,8 +195,8 @@ class CalvinEnv(gymnasium.Env):
         self._start = self._simulation.snapshot()
         self._steps = 0
 
-    def _running(self, name: str) -> None:
-        if self._first is None:
+    def _check_running(self, name: str) -> None:
+        if not self._running:
             raise RuntimeError(f"call reset() before {name}()")
 
     def _info(self, now: Snapshot, success: bool) -> dict[str, Any]:

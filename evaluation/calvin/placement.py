@@ -1,12 +1,11 @@
 """Where blocks are put when nobody says where."""
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .scenes import SURFACE_HEIGHT, Scene
 
-Pose = tuple[Sequence[float], Sequence[float]]
+Pose = tuple[ArrayLike, ArrayLike]
 """Position and Euler angles."""
 
 LOADING_SEED = 0

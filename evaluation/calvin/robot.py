@@ -49,7 +49,7 @@ class Robot:
         self.target = np.zeros(3), np.zeros(3)
         self.gripper_action = OPEN
 
-    def reset(self, joints: Sequence[float], width: float) -> None:
+    def reset(self, joints: Sequence[float] | np.ndarray, width: float) -> None:
         """Put the arm's joints (7 angles) and both fingers (half of `width` each), and hold them there."""
         for joint, angle in zip(ARM, joints, strict=True):
             self._bullet.resetJointState(self.body, joint, angle)
