@@ -73,7 +73,7 @@ def arguments(folder: Path, steps: int, learning_rate: float, seed: int) -> Trai
 class HeldOutText(TrainerCallback):
     """The loss of held-out descriptions, every so many steps."""
 
-    def __init__(self, vla: OneStepContinuousVLA, processor: RoboVLMProcessor, samples: list, every: int = 50):
+    def __init__(self, vla: OneStepContinuousVLA, processor: RoboVLMProcessor, samples: list, every: int = 25):
         self.vla, self.every = vla, every
         self.batches = list(DataLoader(samples, 64, collate_fn=lambda part: encode_chat(processor, part)))
         self.losses = [(0, self.loss())]
@@ -87,7 +87,7 @@ class HeldOutText(TrainerCallback):
             self.losses.append((state.global_step, self.loss()))
 
 
-def run(output: Path, vlm_steps: int = 1000, steps: int = 200, scenes: int = 4000, seed: int = 0) -> dict:
+def run(output: Path, vlm_steps: int = 300, steps: int = 150, scenes: int = 3000, seed: int = 0) -> dict:
     """All three trainings; returns what `cotraining.json` holds."""
     torch.set_num_threads(1)
     start = time.monotonic()

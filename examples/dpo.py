@@ -15,7 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
-from half_trained_policy import MAX_STEPS, episodes, evaluate, half_trained, make_env
+from half_trained_policy import MAX_STEPS, evaluate, half_trained, light_episodes, make_env
 from trl import DPOConfig
 
 from robovlms.evaluation import EnvironmentPool
@@ -37,7 +37,7 @@ def run(output: Path, scenes: int = 80, steps: int = 60, num_envs: int = 16, see
         policy = SamplingPolicy(vla, processor)
 
         def pairs(first: int, count: int):
-            asked = [episode for episode in episodes(range(first, first + count)) for _ in range(ROLLOUTS)]
+            asked = [episode for episode in light_episodes(range(first, first + count)) for _ in range(ROLLOUTS)]
             return preference_pairs(sample_trajectories(policy, pool, asked, MAX_STEPS))
 
         training, held_out = pairs(FIRST_TRAINING_SCENE, scenes), pairs(FIRST_HELD_OUT_SCENE, scenes // 4)

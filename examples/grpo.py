@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from datasets import Dataset
-from half_trained_policy import MAX_STEPS, TASK, Success, episodes, evaluate, half_trained, make_env
+from half_trained_policy import MAX_STEPS, TASK, Success, evaluate, half_trained, light_episodes, make_env
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
@@ -49,21 +49,30 @@ class Curve(TrainerCallback):
             print(f"step {state.global_step}, {self.minutes:.1f} minutes: {self.evaluations[-1][1]}", flush=True)
 
 
-def run(output: Path, steps: int = 160, scenes: int = 8, rollouts: int = 8, num_envs: int = 16, seed: int = 0) -> dict:
+def run(
+    output: Path,
+    steps: int = 160,
+    scenes: int = 8,
+    rollouts: int = 8,
+    num_envs: int = 16,
+    cloning_steps: int = 250,
+    episodes: int = 200,
+    seed: int = 0,
+) -> dict:
     """Train, evaluate before and after, draw the curve; returns what `grpo.json` holds."""
     torch.set_num_threads(1)
     start = time.monotonic()
-    vla, processor = half_trained(output / "half_trained", seed=seed)
-    vla.save_pretrained(output / "half_trained/policy")
-    processor.save_pretrained(output / "half_trained/policy")
+    vla, processor = half_trained(output / "half_trained", steps=cloning_steps, seed=seed)
+    vla.save_pretrained(output / "before")
+    processor.save_pretrained(output / "before")
     with EnvironmentPool(make_env, num_envs) as pool:
-        before = evaluate(vla, processor, pool)
+        before = evaluate(vla, processor, pool, episodes)
         print(f"before: {before}", flush=True)
-        prompts = episodes(range(FIRST_TRAINING_SCENE, FIRST_TRAINING_SCENE + 1000))
+        prompts = light_episodes(range(FIRST_TRAINING_SCENE, FIRST_TRAINING_SCENE + 1000))
         dataset = Dataset.from_list([{"prompt": e.instruction, "task": TASK, "seed": e.seed} for e in prompts])
         arguments = GRPOConfig(
             str(output / "training"),
-            max_steps=steps,
+            max_steps=steps,  # two updates per round of rollouts
             per_device_train_batch_size=scenes * rollouts // 2,
             steps_per_generation=2,
             num_generations=rollouts,
@@ -86,7 +95,7 @@ def run(output: Path, steps: int = 160, scenes: int = 8, rollouts: int = 8, num_
         trainer = EpisodeGRPOTrainer(vla, arguments, dataset, processor, pool, MAX_STEPS, callbacks=[curve])
         trainer.train()
         minutes = curve.minutes
-        after = evaluate(vla, processor, pool)
+        after = evaluate(vla, processor, pool, episodes)
     print(f"after {minutes:.1f} minutes: {after}")
     vla.save_pretrained(output / "policy")
     processor.save_pretrained(output / "policy")

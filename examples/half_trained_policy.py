@@ -90,7 +90,7 @@ def half_trained(
     return vla.eval(), processor
 
 
-def episodes(seeds: Sequence[int]) -> list[Episode]:
+def light_episodes(seeds: Sequence[int]) -> list[Episode]:
     return [Episode(TASK, get_task(TASK).instruction, int(seed)) for seed in seeds]
 
 
@@ -117,6 +117,6 @@ class Success:
 def evaluate(vla: OneStepDiscreteVLA, processor: RoboVLMProcessor, pool: EnvironmentPool, count: int = 200) -> Success:
     """Greedy success in scenes 0 to `count` - 1, which no training sees."""
     was_training = vla.training
-    results = rollout(Policy(vla, processor), pool, episodes(range(count)), max_steps=MAX_STEPS, progress=False)
+    results = rollout(Policy(vla, processor), pool, light_episodes(range(count)), max_steps=MAX_STEPS, progress=False)
     vla.train(was_training)
     return Success(sum(result.success for result in results), count)
