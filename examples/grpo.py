@@ -24,6 +24,7 @@ from robovlms.evaluation import EnvironmentPool
 from robovlms.training.reinforcement import EpisodeGRPOTrainer
 
 FIRST_TRAINING_SCENE = 10_000
+UPDATES = 4  # per round of rollouts
 
 
 class Curve(TrainerCallback):
@@ -46,12 +47,15 @@ class Curve(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step % self.every == 0:
             self.evaluations.append((self.minutes, evaluate(self.vla, self.processor, self.pool, 100)))
-            print(f"step {state.global_step}, {self.minutes:.1f} minutes: {self.evaluations[-1][1]}", flush=True)
+            print(
+                f"round {state.global_step // UPDATES}, {self.minutes:.1f} minutes: {self.evaluations[-1][1]}",
+                flush=True,
+            )
 
 
 def run(
     output: Path,
-    steps: int = 160,
+    rounds: int = 80,
     scenes: int = 8,
     rollouts: int = 8,
     num_envs: int = 16,
@@ -72,12 +76,12 @@ def run(
         dataset = Dataset.from_list([{"prompt": e.instruction, "task": TASK, "seed": e.seed} for e in prompts])
         arguments = GRPOConfig(
             str(output / "training"),
-            max_steps=steps,  # two updates per round of rollouts
-            per_device_train_batch_size=scenes * rollouts // 2,
-            steps_per_generation=2,
+            max_steps=rounds * UPDATES,
+            per_device_train_batch_size=scenes * rollouts // UPDATES,
+            steps_per_generation=UPDATES,
             num_generations=rollouts,
             max_completion_length=vla.config.num_action_tokens,
-            learning_rate=3e-4,
+            learning_rate=8e-4,
             lr_scheduler_type="constant",
             beta=0.0,
             epsilon_high=0.28,
@@ -87,11 +91,11 @@ def run(
             remove_unused_columns=False,
             report_to="none",
             save_strategy="no",
-            logging_steps=2,
+            logging_steps=UPDATES,
             seed=seed,
             disable_tqdm=True,
         )
-        curve = Curve(vla, processor, pool, every=40)
+        curve = Curve(vla, processor, pool, every=12 * UPDATES)
         trainer = EpisodeGRPOTrainer(vla, arguments, dataset, processor, pool, MAX_STEPS, callbacks=[curve])
         trainer.train()
         minutes = curve.minutes
@@ -136,7 +140,7 @@ def draw(result: dict, file: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--rounds", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    run(options.output, options.steps, seed=options.seed)
+    run(options.output, options.rounds, seed=options.seed)
