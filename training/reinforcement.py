@@ -66,8 +66,10 @@ class EpisodeGRPOTrainer(GRPOTrainer):
         episodes = [Episode(row["task"], row["prompt"], int(row["seed"])) for row in inputs]
         trajectories = sample_trajectories(policy, self.environments, episodes, self.max_steps)
         advantages = self._episode_advantages(trajectories)
+        # Every episode weighs the same: failures last longer, and would outweigh successes.
+        mean_length = sum(len(t.decisions) for t in trajectories) / len(trajectories)
         taught = [
-            (decision, advantage)
+            (decision, advantage * mean_length / len(trajectory.decisions))
             for trajectory, advantage in zip(trajectories, advantages.tolist(), strict=True)
             for decision in trajectory.decisions
             if advantage or self.beta
