@@ -55,7 +55,7 @@ class Curve(TrainerCallback):
 
 def run(
     output: Path,
-    rounds: int = 80,
+    rounds: int = 32,
     scenes: int = 8,
     rollouts: int = 8,
     num_envs: int = 16,
@@ -96,7 +96,7 @@ def run(
             seed=seed,
             disable_tqdm=True,
         )
-        curve = Curve(vla, processor, pool, every=12 * UPDATES)
+        curve = Curve(vla, processor, pool, every=8 * UPDATES)
         trainer = EpisodeGRPOTrainer(vla, arguments, dataset, processor, pool, MAX_STEPS, callbacks=[curve])
         trainer.train()
         minutes = curve.minutes
@@ -141,7 +141,7 @@ def draw(result: dict, file: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=80)
+    parser.add_argument("--rounds", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     run(options.output, options.rounds, seed=options.seed)
