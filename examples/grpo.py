@@ -55,7 +55,7 @@ class Curve(TrainerCallback):
 
 def run(
     output: Path,
-    rounds: int = 32,
+    rounds: int = 24,
     scenes: int = 8,
     rollouts: int = 8,
     num_envs: int = 16,
@@ -70,8 +70,8 @@ def run(
     vla.save_pretrained(output / "before")
     processor.save_pretrained(output / "before")
     with EnvironmentPool(make_env, num_envs) as pool:
-        before = evaluate(vla, processor, pool, episodes)
-        print(f"before: {before}", flush=True)
+        before, sampled_before = (evaluate(vla, processor, pool, episodes, sampled) for sampled in (False, True))
+        print(f"before: {before}, sampled {sampled_before}", flush=True)
         prompts = light_episodes(range(FIRST_TRAINING_SCENE, FIRST_TRAINING_SCENE + 1000))
         dataset = Dataset.from_list([{"prompt": e.instruction, "task": TASK, "seed": e.seed} for e in prompts])
         arguments = GRPOConfig(
@@ -96,17 +96,19 @@ def run(
             seed=seed,
             disable_tqdm=True,
         )
-        curve = Curve(vla, processor, pool, every=8 * UPDATES)
+        curve = Curve(vla, processor, pool, every=12 * UPDATES)
         trainer = EpisodeGRPOTrainer(vla, arguments, dataset, processor, pool, MAX_STEPS, callbacks=[curve])
         trainer.train()
         minutes = curve.minutes
-        after = evaluate(vla, processor, pool, episodes)
-    print(f"after {minutes:.1f} minutes: {after}")
+        after, sampled_after = (evaluate(vla, processor, pool, episodes, sampled) for sampled in (False, True))
+    print(f"after {minutes:.1f} minutes: {after}, sampled {sampled_after}")
     vla.save_pretrained(output / "policy")
     processor.save_pretrained(output / "policy")
     result = {
         "before": [before.successes, before.episodes],
         "after": [after.successes, after.episodes],
+        "sampled_before": [sampled_before.successes, sampled_before.episodes],
+        "sampled_after": [sampled_after.successes, sampled_after.episodes],
         "grpo_minutes": minutes,
         "total_minutes": (time.monotonic() - start) / 60,
         "training": curve.training,
@@ -141,7 +143,7 @@ def draw(result: dict, file: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     run(options.output, options.rounds, seed=options.seed)

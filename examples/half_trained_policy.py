@@ -18,6 +18,7 @@ from robovlms.evaluation import EnvironmentPool, Episode, rollout, wilson_interv
 from robovlms.evaluation.tabletop import get_task, translation_env
 from robovlms.evaluation.tabletop.demonstrations import collect
 from robovlms.training import write_scratch_backbone
+from robovlms.training.trajectories import SamplingPolicy
 
 TASK = "turn_on_light"
 IMAGE_SIZE = 32
@@ -96,7 +97,7 @@ def light_episodes(seeds: Sequence[int]) -> list[Episode]:
 
 @dataclass(frozen=True)
 class Success:
-    """Success rate of greedy actions, with its 95 % interval."""
+    """A success rate with its 95 % interval."""
 
     successes: int
     episodes: int
@@ -114,9 +115,16 @@ class Success:
         return f"{self.successes}/{self.episodes} = {self.rate:.0%} ({low:.0%} to {high:.0%})"
 
 
-def evaluate(vla: OneStepDiscreteVLA, processor: RoboVLMProcessor, pool: EnvironmentPool, count: int = 200) -> Success:
-    """Greedy success in scenes 0 to `count` - 1, which no training sees."""
+def evaluate(
+    vla: OneStepDiscreteVLA,
+    processor: RoboVLMProcessor,
+    pool: EnvironmentPool,
+    count: int = 200,
+    sampled: bool = False,
+) -> Success:
+    """Success in scenes 0 to `count` - 1, which no training sees, with greedy or with sampled tokens."""
     was_training = vla.training
-    results = rollout(Policy(vla, processor), pool, light_episodes(range(count)), max_steps=MAX_STEPS, progress=False)
+    policy = SamplingPolicy(vla.eval(), processor) if sampled else Policy(vla, processor)
+    results = rollout(policy, pool, light_episodes(range(count)), max_steps=MAX_STEPS, progress=False)
     vla.train(was_training)
     return Success(sum(result.success for result in results), count)
