@@ -35,6 +35,7 @@ class RoboVLMConfig(PreTrainedConfig):
         grounding_dim (`int`): width of an auxiliary prediction from the action features (for example the positions
             of the objects that the instruction names), 0 for none.
         grounding_loss_weight (`float`): its weight in the loss.
+        text_loss_weight (`float`): weight of the text loss in the loss, where image-text samples are given (co-training).
         token_source (`str`): what feeds the head: "action" tokens, or the hidden states of "all", "vision" or "text"
             tokens, max-pooled to `num_action_tokens`.
 
@@ -57,6 +58,7 @@ class RoboVLMConfig(PreTrainedConfig):
     state_dim: int = 0
     grounding_dim: int = 0
     grounding_loss_weight: float = 1.0
+    text_loss_weight: float = 1.0
     token_source: TokenSource = "action"
 
     def __post_init__(self, **kwargs):

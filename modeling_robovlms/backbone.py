@@ -181,7 +181,8 @@ class Backbone:
         """Vocabulary logits `(rows, sequence, vocabulary)`, with `tokens` written as in `hidden_states`."""
         written = () if token_mask is None else ((token_mask, tokens),)
         names, length = forward_names(type(self.model)), inputs["input_ids"].shape[1]
-        inputs = self.accepted(inputs) | {name: inputs[name] for name in ("position_ids",) if name in inputs}
+        kept = ("position_ids", "logits_to_keep")
+        inputs = self.accepted(inputs) | {name: inputs[name] for name in kept if name in inputs}
         with self.written_embeddings(*written):
             return self.model(**{name: value for name, value in inputs.items() if name in names}).logits[:, -length:]
 

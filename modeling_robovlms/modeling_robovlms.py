@@ -1,5 +1,6 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -253,6 +254,30 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """The vision encoder inside the vision-language model."""
         return self.adapter.vision_tower
 
+    def text_loss(self, text: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Cross-entropy per text token of image-text samples, the VLM's own loss.
+
+        Args:
+            text: the backbone's inputs and `labels` `(rows, sequence)`, -100 where a token is given.
+        """
+        logits = self.adapter.logits(dict(text))[:, :-1]
+        targets = text["labels"][:, 1:]
+        counted = targets != -100
+        total = nn.functional.cross_entropy(logits[counted].float(), targets[counted], reduction="sum")
+        return total / counted.sum().clamp(min=1)
+
+    def add_text_loss(
+        self, output: VLAOutput, text: Mapping[str, torch.Tensor], counted: torch.Tensor, num_items: torch.Tensor | int
+    ) -> None:
+        """Add the text loss of co-training to `output`.
+
+        It is averaged over its own tokens; `num_items` counts the actions of a whole update, of which this batch has
+        `counted`: weighted by that share, the means of an update's batches add up to one mean.
+        """
+        output.text_loss = self.text_loss(text) * (counted / num_items)
+        weighted = self.config.text_loss_weight * output.text_loss
+        output.loss = weighted if output.loss is None else output.loss + weighted
+
     def model_encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
         """Images `(images, 3, height, width)`, or as the backbone's processor lays them out, to what the language
         model reads of them, `(images, tokens, hidden_size)`; `image_inputs` are the processor's other image outputs.
@@ -356,6 +381,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         grounding: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         generator: torch.Generator | None = None,
+        text: Mapping[str, torch.Tensor] | None = None,
         **inputs: Any,
     ) -> VLAOutput:
         """Predict a chunk for every frame of the window, and the loss where `actions` are given.
@@ -371,6 +397,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             grounding: auxiliary targets `(batch, window, grounding_dim)`, NaN where absent.
             num_items_in_batch: number of counting actions over which the loss is averaged (the Trainer passes it
                 under gradient accumulation and data parallelism). None: those of this batch.
+            text: image-text samples to learn along with the actions, see `text_loss`.
             inputs: everything else that the backbone takes (`pixel_values`, `attention_mask`, ...), and
                 `action_token_mask`, bool `(rows, sequence)`, True at the action tokens (or `feature_token_mask`, True
                 at the tokens to pool, where `token_source` is not "action").
@@ -385,6 +412,8 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             if grounding is not None and targets is not None:
                 output.grounding_loss = self._grounding_loss(output.grounding, grounding, targets)
                 output.loss = output.loss + self.config.grounding_loss_weight * output.grounding_loss
+        if text is not None and targets is not None:
+            self.add_text_loss(output, text, targets.valid.sum(), targets.num_items)
         return output
 
     def _targets(

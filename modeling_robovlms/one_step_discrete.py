@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
 from .heads import ChunkOverlap
@@ -46,6 +46,11 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """The ids of the action tokens; uniform bins in order."""
         return torch.tensor(self.config.action_token_ids, device=self.device)
 
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How the backbone generates; TRL writes its special tokens there."""
+        return self.backbone.generation_config
+
     def grow_vocabulary(self) -> None:
         """Grow the vocabulary where action tokens are new ones; tied weights stay tied."""
         embed = self.get_input_embeddings()
@@ -62,6 +67,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         actions: torch.Tensor | None = None,
         frame_mask: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        text: Mapping[str, torch.Tensor] | None = None,
         **inputs: Any,
     ) -> VLAOutput:
         """Vocabulary logits, and the cross-entropy over action tokens where `labels` are given.
@@ -71,6 +77,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             labels: `(batch, sequence)`, the token to be predicted at each position of an action token, else -100.
             action_token_mask: placeholders of parallel decoding.
             actions: normalised actions `(batch, 1, chunk, action_dim)`, for the logged L1 error only.
+            text: image-text samples to learn along with the actions, see `text_loss`.
         """
         inputs = {"input_ids": input_ids, **inputs}
         if self.config.is_parallel:
@@ -86,6 +93,8 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             chosen, targets = predicted[counted].float(), wanted[counted]
             output.loss = F.cross_entropy(chosen, targets, reduction="sum") / items
             self._add_metrics(output, chosen, targets)
+            if text is not None:
+                self.add_text_loss(output, text, counted.sum(), items)
         return output
 
     @torch.no_grad()
@@ -129,29 +138,35 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         return centers[match.int().argmax(dim=-1).clamp(max=bins - 2)].float()
 
     @torch.inference_mode()
-    def predict_tokens(self, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
-        """Action token ids, greedily (see the config's `restricted`), `(batch, tokens)`; -1 after the end of a shorter sequence."""
+    def predict_tokens(self, input_ids: torch.Tensor, temperature: float = 0.0, **inputs: Any) -> torch.Tensor:
+        """Action token ids (see the config's `restricted`), `(batch, tokens)`; -1 after the end of a shorter sequence.
+
+        Args:
+            temperature: 0 takes the likeliest token; above, tokens are drawn at random (autoregressive decoding only).
+        """
         marks = inputs.pop("action_token_mask", None)
         inputs = {name: value for name, value in inputs.items() if name not in ("frame_mask", "labels", "actions")}
         inputs["input_ids"] = input_ids
         if self.config.is_parallel:
+            if temperature:
+                raise ValueError(f"temperature = {temperature}: parallel decoding draws no tokens, it must be 0.")
             logits = self._parallel_logits(inputs, marks)[marks][:, self.action_token_ids]
             return self.action_token_ids[logits.argmax(dim=-1)].view(len(input_ids), -1)
         tokens = input_ids.new_full((len(input_ids), self.config.num_action_tokens), -1)
         for rows, group in rows_of_equal_length(inputs):
-            written = self._generate(group)
+            written = self._generate(group, temperature)
             tokens[rows, : written.shape[1]] = written
         return tokens
 
-    def _generate(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Greedy tokens for rows without padding, -1 where they are no action tokens."""
+    def _generate(self, inputs: dict[str, Any], temperature: float) -> torch.Tensor:
+        """Tokens for rows without padding, -1 where they are no action tokens."""
         count, uniform = self.config.num_action_tokens, self.config.is_uniform
         stop = None if uniform else self.config.stop_token_id
         written = self.adapter.generate(
             inputs,
             max_new_tokens=count,
             min_new_tokens=count if uniform else 1,
-            do_sample=False,
+            **({"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}),
             num_beams=1,
             eos_token_id=stop,
             logits_processor=LogitsProcessorList(self._restrictions(stop, inputs["input_ids"].shape[1])),

@@ -13,6 +13,7 @@ class VLAOutput(ModelOutput):
     Args:
         loss: what training minimises, a scalar; None without labels.
         pose_loss, gripper_loss, grounding_loss: its parts before weighting.
+        text_loss: cross-entropy per text token of the image-text samples that were given along with the actions.
         actions: normalised actions `(batch, window, chunk, action_dim)`; grippers in (-1, 1), +1 is open.
         pose: the pose dimensions `(batch, window, chunk, pose_dim)`.
         gripper_logits: logits of "open" `(batch, window, chunk, num_grippers)`.
@@ -28,6 +29,7 @@ class VLAOutput(ModelOutput):
     pose_loss: torch.FloatTensor | None = None
     gripper_loss: torch.FloatTensor | None = None
     grounding_loss: torch.FloatTensor | None = None
+    text_loss: torch.FloatTensor | None = None
     actions: torch.FloatTensor | None = None
     pose: torch.FloatTensor | None = None
     gripper_logits: torch.FloatTensor | None = None

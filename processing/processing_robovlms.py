@@ -86,8 +86,8 @@ class RoboVLMProcessor(ProcessorMixin):
         self.prompt_template = prompt_template
         self.action_attention = action_attention
         self.chat_template = getattr(backbone_processor, "chat_template", None)
-        self._inputs = backbone_inputs(backbone_processor, image_options)
-        self._inputs.require_images(max(len(contract.cameras) for contract in self.contracts.values()))
+        self.backbone_inputs = backbone_inputs(backbone_processor, image_options)
+        self.backbone_inputs.require_images(max(len(contract.cameras) for contract in self.contracts.values()))
         self._actions = {name: ActionNormalizer(contract) for name, contract in self.contracts.items()}
         self._states = {
             name: VectorNormalizer(contract.state, f"state of embodiment {name!r}")
@@ -296,9 +296,9 @@ class RoboVLMProcessor(ProcessorMixin):
     def prompt(self, instruction: str, num_images: int) -> str:
         """The text of one frame, with the backbone's image placeholders and the action tokens."""
         if self.raw_prompt:
-            placeholder = self._inputs.raw_image_prompt()
+            placeholder = self.backbone_inputs.raw_image_prompt()
         else:
-            placeholder = self._inputs.image_prompt + self._inputs.image_separator
+            placeholder = self.backbone_inputs.image_prompt + self.backbone_inputs.image_separator
         instruction = marked(instruction) if self.marks_instruction else instruction
         return self.prompt_template.format(
             images=placeholder * num_images, instruction=instruction, action=ACTION_TOKEN * self._placeholders
@@ -318,7 +318,9 @@ class RoboVLMProcessor(ProcessorMixin):
         for sample, frame in real.nonzero().tolist():
             images.append(frames[sample][frame])
             texts.append(self.prompt(instructions[sample], len(images[-1])))
-        inputs = self._inputs.from_raw(texts, images) if self.raw_prompt else self._inputs(texts, images)
+        inputs = (
+            self.backbone_inputs.from_raw(texts, images) if self.raw_prompt else self.backbone_inputs(texts, images)
+        )
         if self.marks_instruction:
             mark_id = self.tokenizer.convert_tokens_to_ids(MARK)
             inputs["instruction_mask"] = take_marks_out(inputs, mark_id)
@@ -326,7 +328,7 @@ class RoboVLMProcessor(ProcessorMixin):
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
         if self._placeholders:
             inputs["action_token_mask"] = mask
-        self._inputs.mark_actions(inputs, mask, causal=self.action_attention == "causal")
+        self.backbone_inputs.mark_actions(inputs, mask, causal=self.action_attention == "causal")
         if self.token_source != "action":
             inputs["feature_token_mask"] = self._pooled_tokens(inputs)
         return inputs
@@ -337,7 +339,7 @@ class RoboVLMProcessor(ProcessorMixin):
         ids, real = inputs["input_ids"], inputs["attention_mask"].bool()
         if self.token_source == "all":
             return real
-        is_image = self._inputs.image_positions(inputs)
+        is_image = self.backbone_inputs.image_positions(inputs)
         if self.token_source == "vision":
             return real & is_image
         if self.raw_prompt:  # its own first and last token
@@ -395,7 +397,7 @@ class RoboVLMProcessor(ProcessorMixin):
             stop = self.tokenizer.eos_token_id
             chunks = inputs["actions"].flatten(0, 1).numpy()
             ids = [torch.tensor([*self.action_tokenizer.encode(chunk), stop]) for chunk in chunks]
-            append_tokens(inputs, ids, ids, self.tokenizer.pad_token_id, self._inputs.appended_token_type)
+            append_tokens(inputs, ids, ids, self.tokenizer.pad_token_id, self.backbone_inputs.appended_token_type)
             return
         ids = torch.from_numpy(self.action_tokenizer.encode(inputs["actions"].numpy())).reshape(rows, -1)
         counts = valid[..., None].expand(inputs["actions"].shape).reshape(rows, -1)
@@ -405,7 +407,7 @@ class RoboVLMProcessor(ProcessorMixin):
             inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], targets)
         else:
             append_tokens(
-                inputs, list(ids), list(targets), self.tokenizer.pad_token_id, self._inputs.appended_token_type
+                inputs, list(ids), list(targets), self.tokenizer.pad_token_id, self.backbone_inputs.appended_token_type
             )
 
     def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
@@ -457,7 +459,7 @@ class RoboVLMProcessor(ProcessorMixin):
             "raw_prompt": self.raw_prompt,
             "token_source": self.token_source,
             "instruction_frames": self.instruction_frames,
-            "image_options": dict(self._inputs.image_options),
+            "image_options": dict(self.backbone_inputs.image_options),
         }
 
     def __repr__(self) -> str:

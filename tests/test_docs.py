@@ -51,3 +51,18 @@ def test_snippets_about_serving_run(page, backbone, tmp_path):
     with in_background(PolicyServer(ChunkPredictor(vla, processor))) as server:
         for snippet in snippets:
             exec(snippet, names | {"port": server.port})
+
+
+def test_snippets_about_post_training_run(backbone, contract, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = contract(state=None)
+    names = {
+        "vla": OneStepContinuousVLA.from_backbone(backbone("smolvlm"), own),
+        "processor": RoboVLMProcessor.from_backbone(backbone("smolvlm"), own),
+        "actions": [sample(own, seed) for seed in range(8)],
+        "picture": np.zeros((32, 32, 3), dtype=np.uint8),
+    }
+    snippets = re.findall(r"```python\n(.*?)```", (DOCS / "post_training.md").read_text(), re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        exec(snippet, names)

@@ -4,6 +4,7 @@ from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, Scrat
 from .callbacks import ActionErrors, LossParts, Throughput
 from .checkpoints import last_complete_checkpoint, start_from
 from .command_line import parse_arguments
+from .cotraining import CoTrainingCollator, CoTrainingDataset
 from .datasets import DatasetSpec
 from .freezing import freeze
 from .lora import four_bit, load_adapter, lora_config, save_adapter
@@ -15,6 +16,8 @@ from .train import train
 
 __all__ = [
     "ActionErrors",
+    "CoTrainingCollator",
+    "CoTrainingDataset",
     "DatasetSpec",
     "FreezingArguments",
     "LoRAArguments",

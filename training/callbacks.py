@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 from transformers import TrainerCallback
 
-LOSSES = ("pose_loss", "gripper_loss", "grounding_loss")
+LOSSES = ("pose_loss", "gripper_loss", "grounding_loss", "text_loss")
 MEANS = ("token_accuracy", "action_l1")
 
 

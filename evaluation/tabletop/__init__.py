@@ -13,6 +13,7 @@ from .gl import NoOpenGLError, choose_backend
 from .interface import ACTION_NAMES, ACTION_UNITS, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES, STATE_UNITS
 from .settings import SETTINGS
 from .tasks import BASE_TASKS, GROUNDING_NAMES, SKILLS, TASK_TABLE, TASKS, Task, get_task, task_of_instruction
+from .translation import TranslationOnly, translation_env
 
 ENVIRONMENT_ID = "robovlms/Tabletop-v0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "Noise",
     "TabletopEnv",
     "Task",
+    "TranslationOnly",
     "choose_backend",
     "collect",
     "collect_chain",
@@ -49,4 +51,5 @@ __all__ = [
     "sample_chain",
     "scene_layout",
     "task_of_instruction",
+    "translation_env",
 ]
