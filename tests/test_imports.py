@@ -19,7 +19,9 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.mark.parametrize("first", ["import robovlms", "import robovlms.modeling_robovlms", "import transformers.pipelines"])
+@pytest.mark.parametrize(
+    "first", ["import robovlms", "import robovlms.modeling_robovlms", "import transformers.pipelines"]
+)
 def test_auto_classes_know_the_models(first):
     expected = "OneStepDiscreteConfig OneStepDiscreteVLA OneStepDiscreteVLA RoboVLMProcessor"
     assert run(f"{first}\nimport robovlms\n{FOUND}") == expected
