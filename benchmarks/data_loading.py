@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -41,33 +42,53 @@ class Counted(torch.utils.data.Dataset):
 
 
 class PeakMemory(threading.Thread):
-    """Largest proportional set size (shared pages counted once) of this process and its children, in MiB."""
+    """Largest memory of this process and its children together, in MiB: what they have written, shared between them
+    or not, counted once, and every page of a file (library, table) that any of them has in memory, counted once and in
+    full, although other programs may use it, too."""
 
-    def __init__(self):
+    def __init__(self, interval: float = 0.5):
         super().__init__(daemon=True)
-        self.peak, self._stop_now = 0.0, threading.Event()
+        self.interval, self.peak, self._stop_now = interval, 0.0, threading.Event()
 
     def run(self) -> None:
-        while not self._stop_now.wait(0.2):
-            self.peak = max(self.peak, sum(map(self._mib, [os.getpid(), *self._children()])))
+        while not self._stop_now.wait(self.interval):
+            self.peak = max(self.peak, self._kib() / 1024)
 
     def stop(self) -> float:
         self._stop_now.set()
         self.join()
         return self.peak
 
+    def _kib(self) -> int:
+        written, files = 0, {}
+        for process in [os.getpid(), *self._children()]:
+            try:
+                lines = Path(f"/proc/{process}/smaps").read_text().splitlines()
+                summary = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            except OSError:  # it has just ended
+                continue
+            written += sum(int(line.split()[1]) for line in summary if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
+            for mapping, pages in self._file_pages(lines):
+                files[mapping] = max(files.get(mapping, 0), pages)
+        return written + sum(files.values())
+
+    @staticmethod
+    def _file_pages(lines: list[str]) -> Iterator[tuple[tuple[str, str], int]]:
+        """((file, offset), KiB in memory that are still the file's own) of each mapping of /proc/PID/smaps."""
+        mapping, resident = ("", ""), 0
+        for line in lines:
+            if line.startswith("Rss:"):
+                resident = int(line.split()[1])
+            elif line.startswith("Anonymous:") and mapping[0].startswith("/") and "/dev/shm" not in mapping[0]:
+                yield mapping, resident - int(line.split()[1])
+            elif not line[0].isupper():
+                _, _, offset, _, _, *file = line.split(maxsplit=5)
+                mapping = (file[0] if file else "", offset)
+
     @staticmethod
     def _children() -> list[int]:
         tasks = Path("/proc/self/task")
         return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-
-    @staticmethod
-    def _mib(process: int) -> float:
-        try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        except OSError:  # it has just ended
-            return 0.0
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def cpu_seconds() -> float:
@@ -130,7 +151,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--cache-mib", type=int, default=64, help="decoded frames kept by each worker")
+    parser.add_argument("--cache-mib", type=int, default=32, help="decoded frames kept by each worker")
     parser.add_argument("--lerobot-python", default=sys.executable, help="interpreter that can import lerobot")
     arguments = parser.parse_args()
     figures = measure(arguments.folder, arguments.workers, arguments.batch_size, arguments.epochs, arguments.cache_mib)

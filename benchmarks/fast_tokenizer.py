@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from robovlms.data import LeRobotDataset, action_contract
+from robovlms.configuration import Statistics, VectorSpec
+from robovlms.data import LeRobotDataset, statistics
 from robovlms.processing.fast_action_tokenizer import FASTActionTokenizer
-from robovlms.processing.normalization import ActionNormalizer
+from robovlms.processing.normalization import VectorNormalizer
 from robovlms.processing.uniform_action_tokenizer import UniformActionTokenizer
 
 SCALES, VOCABULARIES, BINS = (5.0, 10.0, 20.0), (512, 1024), 256
@@ -23,8 +24,9 @@ SCALES, VOCABULARIES, BINS = (5.0, 10.0, 20.0), (512, 1024), 256
 
 def normalised_chunks(folder: str, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Those to train on and those to measure, `(chunks, chunk_size, action_dim)`."""
-    normalizer = ActionNormalizer(action_contract(LeRobotDataset(folder, window_size=1, chunk_size=chunk_size)))
     dataset = LeRobotDataset(folder, window_size=1, chunk_size=chunk_size, cameras=())  # no video is decoded
+    figures = Statistics(**statistics(dataset)["action"])
+    normalizer = VectorNormalizer(VectorSpec(tuple(dataset.action_names), statistics=figures), "action")
     samples = [dataset[index] for index in range(len(dataset))]
     chunks = normalizer.encode(np.stack([sample["actions"][0] for sample in samples]))
     held_out = np.array([sample["episode"] % 5 == 4 for sample in samples])

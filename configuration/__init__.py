@@ -1,5 +1,7 @@
 """What a VLA is: configs and the action contract. Imports no torch."""
 
+from transformers import AutoConfig
+
 from .action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
 from .configuration_robovlms import (
     InterleavedContinuousConfig,
@@ -11,7 +13,17 @@ from .configuration_robovlms import (
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
 from .safety_limits import SafetyLimits, Workspace
 
+STRUCTURE_CONFIGS: tuple[type[RoboVLMConfig], ...] = (
+    OneStepContinuousConfig,
+    OneStepDiscreteConfig,
+    InterleavedContinuousConfig,
+    PolicyHeadContinuousConfig,
+)
+for _config in STRUCTURE_CONFIGS:
+    AutoConfig.register(_config.model_type, _config)
+
 __all__ = [
+    "STRUCTURE_CONFIGS",
     "ActionContract",
     "CameraSpec",
     "GripperSpec",

@@ -110,13 +110,22 @@ class GripperSpec(StrictRecord):
 
 @dataclass(frozen=True)
 class CameraSpec(StrictRecord):
-    """One camera: its name in observations and the size (pixels) of the images the policy was trained on."""
+    """One camera: its name in observations and the size (pixels) of the images the policy was trained on.
+
+    `centre_crop`: where training cut random crops out of the images, the fraction of their area; the processor then cuts
+    as much out of the centre of every image that is not such a crop already, and resizes it to the full size.
+    """
 
     name: str
     height: int
     width: int
+    centre_crop: float | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
+        if self.centre_crop is not None and not 0 < self.centre_crop < 1:
+            raise ValueError(
+                f"CameraSpec {self.name!r}: centre_crop is a fraction of the area between 0 and 1, got {self.centre_crop}."
+            )
         if self.height < 1 or self.width < 1:
             raise ValueError(
                 f"CameraSpec {self.name!r}: height and width must be positive, got {self.height}x{self.width}."

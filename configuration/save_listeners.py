@@ -3,6 +3,7 @@
 The installed package listens, to add what belongs to a checkpoint. The same code loaded from the Hub has nobody to tell.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,24 @@ class SaveListener:
 
 
 LISTENERS: list[SaveListener] = []
+BRING_LISTENERS: list[str] = []
+"""Modules that add listeners; imported when something is saved, so that programs that save nothing do without them."""
+
+
+def listeners() -> list[SaveListener]:
+    """All that are told."""
+    while BRING_LISTENERS:
+        import_module(BRING_LISTENERS.pop())
+    return LISTENERS
 
 
 def tell_before_save(part: Any, folder: str | Path) -> None:
     """`part` is about to be saved."""
-    for listener in LISTENERS:
+    for listener in listeners():
         listener.before_save(part, Path(folder))
 
 
 def tell_after_save(part: Any, folder: str | Path) -> None:
     """`part` has been saved."""
-    for listener in LISTENERS:
+    for listener in listeners():
         listener.after_save(part, Path(folder))

@@ -19,7 +19,7 @@ from .statistics import StreamingStatistics, compute_statistics, statistics, sta
 # Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
 _LATER = {
     "action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
-    "augmentation": ("Augmented", "RandomCrop", "RandomShift", "evaluation_transforms", "open_x_augmentation"),
+    "augmentation": ("Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
     "inspection": ("Inspection", "inspect_dataset"),
 }
 
@@ -56,7 +56,6 @@ __all__ = [
     "action_contract",
     "compute_statistics",
     "dataset_card",
-    "evaluation_transforms",
     "inspect_dataset",
     "known_embodiment",
     "open_x_augmentation",

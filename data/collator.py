@@ -15,7 +15,8 @@ class VLACollator:
     def __call__(self, samples: Sequence[dict]):
         """Calls the processor with the samples' images (list of {camera: uint8 (W, H, W, 3)}), instruction and
         embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
-        and, where every sample has it, grounding (B, W, G)."""
+        and, where every sample has it, grounding (B, W, G); and cropped (list of {camera: fraction}) where training cut
+        random crops (see `Augmented`)."""
         batch: dict[str, Any] = {
             "images": [sample["images"] for sample in samples],
             "instruction": [sample["instruction"] for sample in samples],
@@ -26,4 +27,6 @@ class VLACollator:
                 values = [sample[key] for sample in samples]
                 alike = len({np.shape(value) for value in values}) == 1
                 batch[key] = np.stack(values) if alike else values  # mixtures of embodiments differ in width
+        if any("cropped" in sample for sample in samples):
+            batch["cropped"] = [sample.get("cropped", {}) for sample in samples]
         return self.processor(**batch)

@@ -30,7 +30,7 @@ def action_contract(
     dataset is listed there, and from `fields` before that.
 
     Args:
-        dataset: LeRobotDataset or CalvinDataset; gives chunk, window, stride, cameras, frequency, names, units and
+        dataset: LeRobotDataset or CalvinDataset, or one of them `Augmented`; gives chunk, window, stride, cameras, frequency, names, units and
             statistics, and names the contract by its `embodiment`, which its samples carry.
         n_action_steps: actions executed per prediction.
         grippers: the on/off dimensions. None: those of the known embodiment; else the last dimension, if its name
@@ -49,6 +49,7 @@ def action_contract(
         fields = _conventions(known, dataset) | fields
         grippers = known.grippers if grippers is None and dataset.transform is None else grippers
     action_names = dataset.action_names
+    crop_of = getattr(dataset, "random_crop", lambda camera: None)
     units = dataset.action_units or (known.units if known is not None and dataset.transform is None else ())
     state = None
     if use_state and "state" in computed:
@@ -57,7 +58,7 @@ def action_contract(
         embodiment=dataset.embodiment,
         action=_vector(action_names, units, computed["action"], normalization),
         state=state,
-        cameras=tuple(CameraSpec(name, *shape) for name, shape in dataset.camera_shapes.items()),
+        cameras=tuple(CameraSpec(name, *shape, crop_of(name)) for name, shape in dataset.camera_shapes.items()),
         control_frequency=float(dataset.fps),
         chunk_size=dataset.chunk_size,
         n_action_steps=n_action_steps,

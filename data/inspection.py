@@ -65,6 +65,7 @@ def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
         "episode length": f"{min(found.lengths, default=0)} ... {max(found.lengths, default=0)}",
         "instructions": len(found.tasks),
         "cameras (height x width)": ", ".join(f"{name} {size}" for name, size in cameras.items()) or "none",
+        "state": "yes" if STATE in metadata.features else "none",
         "splits": metadata.splits,
         "features": {key: (feature["dtype"], *feature["shape"]) for key, feature in metadata.features.items()},
     }
@@ -79,9 +80,8 @@ def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
     for name, (first, last) in metadata.splits.items():
         if not 0 <= first < last <= len(found.lengths):
             found.problems.append(f"split {name!r} is {first}:{last} of {len(found.lengths)} episodes")
-    for key in (ACTION, STATE):
-        if key not in metadata.features:
-            found.problems.append(f"no feature {key!r}")
+    if ACTION not in metadata.features:
+        found.problems.append(f"no feature {ACTION!r}")
 
 
 def _readable(found: Inspection, metadata: LeRobotMetadata) -> tuple[list[Episode], LeRobotTables | None]:

@@ -1,5 +1,7 @@
 """The VLAs: structures, heads, the backbone adapter, streaming."""
 
+from transformers import AutoModel, AutoModelForImageTextToText
+
 from .backbone import Backbone, UnsupportedByBackbone, register_backbone
 from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import ContinuousVLA, RoboVLMPreTrainedModel
@@ -14,6 +16,11 @@ STRUCTURES: dict[str, type[RoboVLMPreTrainedModel]] = {
     for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
 }
 """The structures by name."""
+
+for _vla in STRUCTURES.values():
+    AutoModel.register(_vla.config_class, _vla)
+# Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
+AutoModelForImageTextToText.register(OneStepDiscreteVLA.config_class, OneStepDiscreteVLA)
 
 __all__ = [
     "STRUCTURES",

@@ -17,6 +17,7 @@ from ..configuration.package_version import VERSION
 from ..configuration.save_listeners import tell_after_save, tell_before_save
 from .appended_tokens import append_tokens
 from .backbone_inputs import ACTION_TOKEN
+from .centre_crop import seen_part
 from .fast_action_tokenizer import FASTActionTokenizer
 from .marked_tokens import MARK, marked, take_marks_out
 from .normalization import ActionNormalizer, VectorNormalizer
@@ -222,6 +223,7 @@ class RoboVLMProcessor(ProcessorMixin):
         frame_mask: Any = None,
         grounding: Any = None,
         embodiment: str | Sequence[str] | None = None,
+        cropped: Sequence[Mapping[str, float]] | None = None,
     ) -> BatchFeature:
         """One sample or a batch to the model's inputs.
 
@@ -235,6 +237,8 @@ class RoboVLMProcessor(ProcessorMixin):
             frame_mask: bool `(batch, window)`, False for frames before the episode's start. None: all real.
             grounding: auxiliary targets `(batch, window, grounding_dim)`, passed through.
             embodiment: one for all, or one per sample.
+            cropped: per sample, the fraction of the area of those cameras' images that training cropped randomly. Other
+                images get the contract's centre crop, where it has one.
 
         Raises:
             ValueError: naming the field, for missing cameras, wrong shapes, and values that are not finite.
@@ -245,7 +249,8 @@ class RoboVLMProcessor(ProcessorMixin):
         if len(samples) != len(instructions):
             raise ValueError(f"images hold {len(samples)} samples, instruction holds {len(instructions)}.")
         contracts = self._contracts_per_sample(embodiment, len(samples))
-        frames = [self._frames(sample, contract) for sample, contract in zip(samples, contracts, strict=True)]
+        crops = [{} for _ in samples] if cropped is None else list(cropped)
+        frames = [self._frames(*each) for each in zip(samples, contracts, crops, strict=True)]
         batch, window = len(frames), len(frames[0])
         if any(len(sample) != window for sample in frames):
             raise ValueError(f"images: samples hold different numbers of frames, {[len(s) for s in frames]}.")
@@ -272,7 +277,9 @@ class RoboVLMProcessor(ProcessorMixin):
             raise ValueError(f"embodiment holds {len(embodiment)} names for {batch} samples.")
         return [self.contract(name) for name in embodiment]
 
-    def _frames(self, images: Images, contract: ActionContract) -> list[list[np.ndarray]]:
+    def _frames(
+        self, images: Images, contract: ActionContract, cropped: Mapping[str, float]
+    ) -> list[list[np.ndarray]]:
         """Per frame, the cameras' images in the contract's order."""
         missing = [name for name in contract.camera_names if name not in images]
         if missing:
@@ -288,7 +295,7 @@ class RoboVLMProcessor(ProcessorMixin):
                     f"images[{camera.name!r}] must be uint8 of shape (window, {camera.height}, {camera.width}, 3), the "
                     f"size that embodiment {contract.embodiment!r} was trained on; got {pixels.dtype} {pixels.shape}."
                 )
-            cameras.append(pixels)
+            cameras.append(seen_part(pixels, camera, cropped.get(camera.name)))
         if len({len(pixels) for pixels in cameras}) > 1:
             raise ValueError(f"images: cameras hold different numbers of frames, {[len(p) for p in cameras]}.")
         return [list(frame) for frame in zip(*cameras, strict=True)]

@@ -58,7 +58,7 @@ CHANGES = {  # a different, valid value of every field of every record in the co
         "mask": None,
     },
     "state": None,
-    "cameras": {"name": "front", "height": 47, "width": 63},
+    "cameras": {"name": "front", "height": 47, "width": 63, "centre_crop": 0.9},
     "grippers": {"dim": 0, "open_value": 0.5, "closed_value": 0.0},
     "control_frequency": 20.0,
     "chunk_size": 9,
@@ -97,7 +97,8 @@ def test_hash_changes_with_every_field_and_with_nothing_else():
     contracts = [CONTRACT, *changed(CONTRACT, CHANGES)]
     assert len({contract.hash for contract in contracts}) == len(contracts)
     assert re.fullmatch(r"[0-9a-f]{12}", CONTRACT.hash)
-    assert "safety" not in CONTRACT.to_dict()  # contracts from before there were limits keep their hash
+    # Contracts from before there were limits and crops keep their hash, and load.
+    assert "safety" not in CONTRACT.to_dict() and "centre_crop" not in CONTRACT.to_dict()["cameras"][0]
     workspace = Workspace((0.0,), (1.0,), (0,), (0,))
     limited = CONTRACT.replace(safety=SafetyLimits(low=(0, None), workspace=workspace, on_violation="clamp"))
     assert ActionContract.from_dict(json.loads(json.dumps(limited.to_dict()))) == limited

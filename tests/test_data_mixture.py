@@ -24,6 +24,7 @@ from robovlms.data import (
     action_contract,
     compute_statistics,
     known_embodiment,
+    open_x_augmentation,
     statistics,
     statistics_by_embodiment,
 )
@@ -189,6 +190,16 @@ def test_contract_of_a_dataset(folders, tmp_path):
     assert (contract.rotation, contract.mode, contract.action.units[3]) == ("euler_xyz", "delta", "rad")
     with pytest.raises(ValueError, match="10 Hz, the known embodiment 'bridge' at 5 Hz"):
         action_contract(load(write(tmp_path / "copy" / "bridge_orig_lerobot", [5])))
+
+
+def test_contract_of_an_augmented_dataset_has_its_crop(folders):
+    dataset = load(folders[0])
+    augmented = Augmented(dataset, open_x_augmentation())
+    assert action_contract(augmented).cameras[0].centre_crop == 0.9
+    assert action_contract(augmented).hash != action_contract(dataset).hash
+    assert augmented[3]["cropped"] == {"static": 0.9}
+    batch = VLACollator(dict)([augmented[0], dataset[1]])
+    assert batch["cropped"] == [{"static": 0.9}, {}]
 
 
 def test_every_known_embodiment_names_its_sources():

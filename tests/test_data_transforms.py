@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from robovlms.configuration import CameraSpec
 from robovlms.data import (
     AbsoluteToDelta,
     Augmented,
@@ -19,11 +20,11 @@ from robovlms.data import (
     RandomCrop,
     RandomShift,
     WorldToTool,
-    evaluation_transforms,
     open_x_augmentation,
 )
 from robovlms.data.augmentation import shift_images
 from robovlms.data.rotations import WIDTHS, from_rotation, to_rotation
+from robovlms.processing.centre_crop import seen_part
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "reference" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"the golden values are not at {GOLDEN}")
@@ -146,10 +147,29 @@ def test_augmentation_is_consistent_over_the_window_and_reproducible(transforms)
     assert any((a != b).any() for a, b in zip(*epochs, strict=True))
 
 
-def test_evaluation_crops_the_centre_of_what_training_cropped():
-    (centre,) = evaluation_transforms([RandomCrop(0.25), v2.ColorJitter(0.2)])
-    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    image[..., 8:24, 8:24] = 200
-    assert (centre(image) == 200).all() and evaluation_transforms([RandomShift(4)]) == []
+def squares(values) -> np.ndarray:
+    """Images (frames, 32, 32, 3): `values` in the middle quarter of the area, black around it."""
+    images = np.zeros((len(values), 32, 32, 3), np.uint8)
+    images[:, 8:24, 8:24] = np.asarray(values, np.uint8)[:, None, None, None]
+    return images
+
+
+def test_evaluation_sees_the_centre_of_what_training_cropped():
+    centre = seen_part(squares([200, 100]), CameraSpec("static", 32, 32, centre_crop=0.25), cropped=None)
+    assert centre.shape == (2, 32, 32, 3) and (centre[0] == 200).all() and (centre[1] == 100).all()
+    training = Augmented(Windows(), {"static": [v2.ColorJitter(0.2), RandomCrop(0.25)], "gripper": [RandomShift(4)]})
+    sample = training[0]
+    assert sample["cropped"] == {"static": 0.25} and "cropped" not in Augmented(Windows(), [RandomShift(4)])[0]
+    camera = CameraSpec("static", 32, 32, centre_crop=0.25)
+    assert seen_part(sample["images"]["static"], camera, sample["cropped"]["static"]) is sample["images"]["static"]
+    for wrong in (CameraSpec("static", 32, 32), CameraSpec("static", 32, 32, centre_crop=0.9)):
+        with pytest.raises(ValueError, match=r"random crops of 0\.25 of the area"):
+            seen_part(sample["images"]["static"], wrong, 0.25)
+    for crops in ([v2.RandomResizedCrop(32)], [RandomCrop(0.9), RandomCrop(0.8)]):
+        with pytest.raises(ValueError, match=r"one robovlms\.data\.RandomCrop per camera"):
+            Augmented(Windows(), crops)
+
+
+def test_random_shift_may_differ_between_frames():
     per_frame = RandomShift(4, per_frame=True)(torch.arange(32).expand(8, 1, 32, 32).clone())
     assert len({int(frame[0, 16, 16]) for frame in per_frame}) > 1

@@ -12,6 +12,7 @@ from transformers import AutoProcessor
 
 from robovlms import ActionContract, CameraSpec, GripperSpec, RoboVLMProcessor, Statistics, VectorSpec
 from robovlms.data import VLACollator
+from robovlms.processing.centre_crop import crop_centre
 from robovlms.processing.normalization import SMALLEST_RANGE, ActionNormalizer, VectorNormalizer
 
 FAMILIES = ["paligemma", "kosmos-2", "qwen2_vl", "smolvlm"]
@@ -143,6 +144,24 @@ def test_images_arrive_in_the_order_of_samples_frames_and_cameras(family, proces
     inputs = processor(family)(samples, ["open", "pick up the red block", "open"], state)
     found = brightness(inputs, family)
     assert len(found) == 12 and np.all(np.diff(found) > 0)
+
+
+def test_centre_crop_of_what_training_cropped_randomly(processor, contract, sample, tmp_path):
+    plain = contract()
+    cameras = (plain.cameras[0].replace(centre_crop=0.5), plain.cameras[1])
+    cropping = contract(cameras=cameras)
+    one = sample(plain, 0)
+    inner = {"static": crop_centre(torch.from_numpy(one["images"]["static"]).movedim(-1, -3), 0.5).movedim(-3, -1)}
+    centre = one | {"images": one["images"] | {"static": inner["static"].numpy()}}
+    ours = processor("smolvlm", contracts=cropping)
+    ours.save_pretrained(tmp_path)
+    expected = VLACollator(processor("smolvlm", contracts=plain))([centre])["pixel_values"]
+    for cropper in (ours, RoboVLMProcessor.from_pretrained(tmp_path)):
+        assert torch.equal(VLACollator(cropper)([one])["pixel_values"], expected)  # evaluation: cut out here
+        trained = centre | {"cropped": {"static": 0.5}}  # training: cut out by the dataset, not again
+        assert torch.equal(VLACollator(cropper)([trained])["pixel_values"], expected)
+    with pytest.raises(ValueError, match=r"random crops of 0\.5 of the area, the contract's centre_crop is None"):
+        VLACollator(processor("smolvlm", contracts=plain))([trained])
 
 
 @family
