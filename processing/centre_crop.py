@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional
+from torch.nn.functional import interpolate
 
 from ..configuration.action_contract import CameraSpec
 
@@ -14,8 +14,10 @@ def crop_size(height: int, width: int, fraction: float) -> tuple[int, int]:
 
 def crop_and_resize(images: torch.Tensor, fraction: float, top: int, left: int) -> torch.Tensor:
     """Images `(..., height, width)` cut at (top, left) and resized back, with antialiasing."""
-    size = list(images.shape[-2:])
-    return functional.resized_crop(images, top, left, *crop_size(*size, fraction), size, antialias=True)
+    size = images.shape[-2:]
+    height, width = crop_size(*size, fraction)
+    crops = images[..., top : top + height, left : left + width].reshape(-1, 1, height, width)
+    return interpolate(crops, size=tuple(size), mode="bilinear", antialias=True).reshape(images.shape)
 
 
 def crop_centre(images: torch.Tensor, fraction: float) -> torch.Tensor:
