@@ -42,13 +42,13 @@ def run(output: Path, scenes: int = 80, steps: int = 40, num_envs: int = 16, see
             asked = [episode for episode in light_episodes(range(first, first + count)) for _ in range(ROLLOUTS)]
             return preference_pairs(sample_trajectories(policy, pool, asked, MAX_STEPS))
 
-        training, held_out = pairs(FIRST_TRAINING_SCENE, scenes), pairs(FIRST_HELD_OUT_SCENE, scenes // 4)
+        training, held_out = pairs(FIRST_TRAINING_SCENE, scenes), pairs(FIRST_HELD_OUT_SCENE, scenes // 2)
         print(f"{len(training)} pairs for training, {len(held_out)} held out", flush=True)
         arguments = DPOConfig(
             str(output / "training"),
             max_steps=steps,
             per_device_train_batch_size=8,
-            per_device_eval_batch_size=8,
+            per_device_eval_batch_size=64,  # all at once: TRL averages over batches
             learning_rate=3e-5,
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=5,
