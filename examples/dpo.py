@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from half_trained_policy import MAX_STEPS, evaluate, half_trained, light_episodes, make_env
+from transformers import set_seed
 from trl import DPOConfig
 
 from robovlms.evaluation import EnvironmentPool
@@ -26,7 +27,7 @@ FIRST_TRAINING_SCENE, FIRST_HELD_OUT_SCENE = 10_000, 20_000
 ROLLOUTS = 4
 
 
-def run(output: Path, scenes: int = 80, steps: int = 60, num_envs: int = 16, seed: int = 0) -> dict:
+def run(output: Path, scenes: int = 80, steps: int = 40, num_envs: int = 16, seed: int = 0) -> dict:
     """Collect pairs, train, evaluate before and after; returns what `dpo.json` holds."""
     torch.set_num_threads(1)
     start = time.monotonic()
@@ -35,21 +36,25 @@ def run(output: Path, scenes: int = 80, steps: int = 60, num_envs: int = 16, see
         before = evaluate(vla, processor, pool)
         print(f"before: {before}", flush=True)
         policy = SamplingPolicy(vla, processor)
+        set_seed(seed)
 
         def pairs(first: int, count: int):
             asked = [episode for episode in light_episodes(range(first, first + count)) for _ in range(ROLLOUTS)]
             return preference_pairs(sample_trajectories(policy, pool, asked, MAX_STEPS))
 
-        training, held_out = pairs(FIRST_TRAINING_SCENE, scenes), pairs(FIRST_HELD_OUT_SCENE, scenes // 4)
+        training, held_out = pairs(FIRST_TRAINING_SCENE, scenes), pairs(FIRST_HELD_OUT_SCENE, scenes // 2)
         print(f"{len(training)} pairs for training, {len(held_out)} held out", flush=True)
         arguments = DPOConfig(
             str(output / "training"),
             max_steps=steps,
             per_device_train_batch_size=8,
-            per_device_eval_batch_size=8,
-            learning_rate=1e-4,
-            lr_scheduler_type="constant",
+            per_device_eval_batch_size=64,  # all at once: TRL averages over batches
+            learning_rate=3e-5,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=5,
             beta=0.1,
+            loss_type=["sigmoid", "sft"],
+            loss_weights=[1.0, 5.0],
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,

@@ -59,6 +59,7 @@ def run(
     scenes: int = 8,
     rollouts: int = 8,
     num_envs: int = 16,
+    demonstrations: int = 60,
     cloning_steps: int = 250,
     episodes: int = 200,
     seed: int = 0,
@@ -66,7 +67,7 @@ def run(
     """Train, evaluate before and after, draw the curve; returns what `grpo.json` holds."""
     torch.set_num_threads(1)
     start = time.monotonic()
-    vla, processor = half_trained(output / "half_trained", steps=cloning_steps, seed=seed)
+    vla, processor = half_trained(output / "half_trained", demonstrations, cloning_steps, seed)
     vla.save_pretrained(output / "before")
     processor.save_pretrained(output / "before")
     with EnvironmentPool(make_env, num_envs) as pool:

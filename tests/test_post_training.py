@@ -63,7 +63,9 @@ def examples():
 def test_a_round_of_grpo_in_the_simulator(examples, tmp_path):
     import grpo
 
-    result = grpo.run(tmp_path, rounds=1, scenes=2, rollouts=4, num_envs=2, cloning_steps=40, episodes=4)
+    result = grpo.run(
+        tmp_path, rounds=1, scenes=2, rollouts=4, num_envs=2, demonstrations=4, cloning_steps=10, episodes=2
+    )
     assert len(result["training"]) == 1 and 0 <= result["training"][0][1] <= 1
     assert (tmp_path / "grpo.png").stat().st_size
     assert OneStepDiscreteVLA.from_pretrained(tmp_path / "policy").config.action_dim == 3

@@ -44,7 +44,8 @@ class TrajectoryDPOTrainer(DPOTrainer):
         eval_pairs: for `evaluate()`.
         ref_model: by default the model as it is now, or with `peft_config` the model without its adapter.
 
-    The other arguments are TRL's; `loss_type` must be "sigmoid". One of its private methods is replaced, hence the
+    The other arguments are TRL's; `loss_type` is "sigmoid", or ["sigmoid", "sft"] with `loss_weights`: the second term,
+    the cross-entropy per token of the preferred episodes, keeps these from becoming unlikely too. One of TRL's private methods is replaced, hence the
     narrow range of its versions. Logged as TRL does: `rewards/margins`, `rewards/accuracies`, ...
     """
 
@@ -58,8 +59,8 @@ class TrajectoryDPOTrainer(DPOTrainer):
         ref_model: PreTrainedModel | None = None,
         **options: Any,
     ):
-        if list(args.loss_type) != ["sigmoid"]:
-            raise ValueError(f"loss_type must be 'sigmoid' for trajectories, got {args.loss_type}.")
+        if unknown := set(args.loss_type) - {"sigmoid", "sft"}:
+            raise ValueError(f"loss_type must be 'sigmoid', with 'sft' if wanted, for trajectories; got {unknown}.")
         if not pairs:
             raise ValueError("pairs is empty: preference learning needs scenes with a success and a failure.")
         if ref_model is None and options.get("peft_config") is None:
@@ -113,7 +114,9 @@ class TrajectoryDPOTrainer(DPOTrainer):
         }.items():
             mean = self.accelerator.gather(value.detach()).mean().item()
             self._metrics["train" if self.model.training else "eval"][name].append(mean)
-        return -F.logsigmoid(margins).mean()
+        tokens = int((trajectory < len(chosen)).sum()) * inputs["completion_ids"].shape[1]
+        losses = {"sigmoid": -F.logsigmoid(margins).mean(), "sft": -chosen.sum() / tokens}
+        return sum(weight * losses[name] for name, weight in zip(self.loss_types, self.loss_weights, strict=True))  # pyright: ignore[reportReturnType]
 
     def _episode_log_probs(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], trajectory: torch.Tensor
