@@ -1,6 +1,6 @@
 """Demonstrations of Meta-World's scripted experts as a LeRobotDataset without cameras, for fast_tokenizer.py.
 
-    pip install metaworld
+    pip install metaworld "mujoco<3.4"
     python benchmarks/metaworld_experts.py FOLDER [--episodes 30]
 
 Ten tasks (reaching, pushing, grasping, doors, drawers, buttons, windows, peg insertion) with random object positions.

@@ -19,7 +19,7 @@ from .statistics import StreamingStatistics, compute_statistics, statistics, sta
 # Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
 _LATER = {
     "action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
-    "augmentation": ("Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
+    "augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
     "inspection": ("Inspection", "inspect_dataset"),
 }
 
@@ -32,6 +32,7 @@ def __getattr__(name: str):
 
 
 __all__ = [
+    "AUGMENTATIONS",
     "KNOWN_EMBODIMENTS",
     "AbsoluteToDelta",
     "ActionTransform",

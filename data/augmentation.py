@@ -1,6 +1,6 @@
 """Image augmentation of window samples for training: seeded, and the same for all frames of a window."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,14 @@ class RandomCrop(torch.nn.Module):
 def open_x_augmentation() -> list[torch.nn.Module]:
     """What RoboVLMs trains on Open X-Embodiment with: a crop of 90% of the area and colour jitter."""
     return [RandomCrop(0.9), v2.ColorJitter(brightness=0.2, contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=0.05)]
+
+
+AUGMENTATIONS: dict[str, Callable[[], list[torch.nn.Module]]] = {
+    "shift": lambda: [RandomShift(10)],
+    "crop": lambda: [RandomCrop(0.9)],
+    "open_x": open_x_augmentation,
+}
+"""Usual ones by name."""
 
 
 class Augmented(Dataset):

@@ -100,6 +100,11 @@ class CalvinDataset(Dataset):
         return len(self.annotations)
 
     @property
+    def instructions(self) -> list[str]:
+        """The different instructions of the dataset, sorted."""
+        return sorted({text for *_, text in self.annotations})
+
+    @property
     def origin(self) -> str:
         """The folder's own name and split."""
         folder = self.folder.resolve()

@@ -135,6 +135,11 @@ class LeRobotDataset(Dataset):
         return len(self.episodes)
 
     @property
+    def instructions(self) -> list[str]:
+        """The different instructions of the dataset, sorted."""
+        return sorted(set(self.metadata.tasks.values()))
+
+    @property
     def origin(self) -> str:
         """Hub id and revision, or the folder's own name, with the transform: nothing of the machine it lies on."""
         source = self.metadata.source

@@ -58,6 +58,9 @@ class Mixture(Dataset):
             counts[random.permutation(length)[:rest]] += 1
             parts.append(self._starts[number] + np.repeat(np.arange(length), counts))
         self._plan.copy_(torch.from_numpy(np.concatenate(parts)))
+        for dataset in self.datasets:
+            if hasattr(dataset, "set_epoch"):  # the draws of its augmentation
+                dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self._plan)

@@ -38,9 +38,11 @@ def train(folder: Path, **options) -> int:
 
 def test_pretraining_over_embodiments_then_post_training(demonstrations, backbone, tmp_path):
     data = [{"path": str(demonstrations), "embodiment": name, "weight": w} for name, w in (("a", 2), ("b", 1))]
-    assert train(tmp_path / "first", dataset=data, backbone=str(backbone("smolvlm"))) == 0
+    crops = {"augmentation": "crop", "eval_dataset": data[:1], "eval_strategy": "steps", "eval_steps": 2}
+    assert train(tmp_path / "first", dataset=data, backbone=str(backbone("smolvlm")), **crops) == 0
     processor = AutoProcessor.from_pretrained(tmp_path / "first")
     assert set(processor.contracts) == {"a", "b"}
+    assert {camera.centre_crop for contract in processor.contracts.values() for camera in contract.cameras} == {0.9}
     with pytest.raises(ValueError, match=r"\['a', 'b'\]"):
         Policy.from_pretrained(str(tmp_path / "first"))
 

@@ -90,6 +90,13 @@ class VLAArguments:
             "choices": ["frames", "episodes"],
         },
     )
+    augmentation: str = field(
+        default="none",
+        metadata={
+            "help": "Of training images; random crops make the contract say that evaluation crops the centre.",
+            "choices": ["none", "shift", "crop", "open_x"],
+        },
+    )
     dtype: str = field(
         default="float32",
         metadata={"help": "Of the backbone's weights.", "choices": ["float32", "bfloat16", "float16"]},

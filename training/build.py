@@ -10,7 +10,6 @@ import torch
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.head_configs import HeadConfig, head_config_from_dict
-from ..data import CalvinDataset
 from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import SCRATCH, SCRATCH_HEAD, LoRAArguments, VLAArguments
@@ -55,15 +54,9 @@ def _backbone(arguments: VLAArguments, dataset: Any, contracts: dict[str, Action
         return arguments.backbone
     backbone = folder / "scratch_backbone"
     if int(os.environ.get("RANK", 0)) == 0:
-        sentences = sorted({sentence for part in parts(dataset) for sentence in _sentences(part)})
+        sentences = sorted({sentence for part in parts(dataset) for sentence in part.instructions})
         write_scratch_backbone(backbone, sentences, next(iter(contracts.values())).cameras[0].height)
     return str(backbone)
-
-
-def _sentences(dataset: Any) -> list[str]:
-    if isinstance(dataset, CalvinDataset):
-        return [sentence for *_, sentence in dataset.annotations]
-    return list(dataset.metadata.tasks.values())
 
 
 def _processor(

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ..configuration.action_contract import ActionContract, Statistics
 from ..configuration.serialization import StrictRecord
-from ..data import CalvinDataset, LeRobotDataset, Mixture, action_contract
+from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, action_contract
 from ..modeling_robovlms import STRUCTURES
 from .arguments import VLAArguments
 
@@ -60,14 +60,16 @@ class DatasetSpec(StrictRecord):
 
 def build_dataset(
     arguments: VLAArguments, described: Sequence[str] | None = None
-) -> LeRobotDataset | CalvinDataset | Mixture:
-    """The windows that the structure trains on, of the datasets `described` (those of `arguments` by default).
+) -> LeRobotDataset | CalvinDataset | Augmented | Mixture:
+    """The windows that the structure trains on, augmented; of the datasets `described` instead, as they are.
 
     Raises:
         ValueError: for a mixture of which some datasets have a weight and some have none.
     """
     specs = [DatasetSpec.parse(text) for text in described or arguments.dataset]
-    datasets = [_open(spec, arguments, len(specs)) for spec in specs]
+    datasets: list[Any] = [_open(spec, arguments, len(specs)) for spec in specs]
+    if described is None and arguments.augmentation != "none":
+        datasets = [Augmented(dataset, AUGMENTATIONS[arguments.augmentation]()) for dataset in datasets]
     if len(datasets) == 1:
         return datasets[0]
     weights = [spec.weight for spec in specs]
