@@ -29,6 +29,7 @@ from robovlms.modeling_robovlms import (
     VLAOutput,
 )
 from robovlms.processing import RoboVLMProcessor
+from robovlms.publishing.card_on_upload import CardOnUpload
 from robovlms.remote_code import CodeOnSave
 from robovlms.serving import Policy
 from robovlms.serving.checkpoint_record import RecordOnSave
@@ -40,7 +41,7 @@ for _vla in STRUCTURES.values():
 # Programs that work on vision-language models, such as TRL's trainers, find the discrete one by this name.
 AutoModelForImageTextToText.register(OneStepDiscreteConfig, OneStepDiscreteVLA)
 
-LISTENERS.extend([CodeOnSave(), RecordOnSave()])
+LISTENERS.extend([CodeOnSave(), RecordOnSave(), CardOnUpload()])
 
 __all__ = [
     "STRUCTURES",
