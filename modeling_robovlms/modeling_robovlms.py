@@ -11,7 +11,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from ..configuration.save_listeners import tell_after_save
+from ..configuration.save_listeners import tell_after_save, tell_before_upload
 from .backbone import Backbone
 from .backbone_families.choose_backbone import backbone_adapter
 from .heads.action_head import ActionTargets
@@ -158,6 +158,11 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
         if is_main_process and state_dict is None:  # a given state_dict may be gathered from other processes
             tell_after_save(self, save_directory)
+
+    def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
+        """What `push_to_hub` does last."""
+        tell_before_upload(self, working_dir, repo_id, options.get("token"))
+        return super()._upload_modified_files(working_dir, repo_id, *args, **options)
 
     def freeze_unused(self) -> None:
         """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""

@@ -14,7 +14,7 @@ from transformers.models.auto.processing_auto import processor_class_from_name
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
 from ..configuration.package_version import VERSION
-from ..configuration.save_listeners import tell_after_save, tell_before_save
+from ..configuration.save_listeners import tell_after_save, tell_before_save, tell_before_upload
 from .appended_tokens import append_tokens
 from .backbone_inputs import ACTION_TOKEN
 from .centre_crop import seen_part
@@ -490,6 +490,11 @@ class RoboVLMProcessor(ProcessorMixin):
         file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
         tell_after_save(self, save_directory)
         return [str(file)]
+
+    def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
+        """What `push_to_hub` does last."""
+        tell_before_upload(self, working_dir, repo_id, options.get("token"))
+        return super()._upload_modified_files(working_dir, repo_id, *args, **options)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:

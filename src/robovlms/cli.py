@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 
 COMMANDS = {
     "quickstart": "collect demonstrations, train a policy on them, evaluate it: one folder with everything",
@@ -35,7 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}")
         return module.run(f"robovlms {command}", arguments[1:]) or 0
-    except (ValueError, TypeError, FileNotFoundError, RuntimeError, StrictDataclassError) as error:
+    except HfHubHTTPError as error:
+        print(
+            f"robovlms {command}: the Hub refused: {error}\nIs the name right, and are you logged in (`hf auth login`)?",
+            file=sys.stderr,
+        )
+        return 1
+    except (ValueError, TypeError, OSError, RuntimeError, StrictDataclassError) as error:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1
 

@@ -1,7 +1,8 @@
-"""What goes with a checkpoint when it is saved: its code and its record."""
+"""What goes with a checkpoint when it is saved or published: its code, its record and its card."""
 
 from robovlms.configuration.save_listeners import LISTENERS
+from robovlms.publishing.card_on_upload import CardOnUpload
 from robovlms.remote_code import CodeOnSave
 from robovlms.serving.checkpoint_record import RecordOnSave
 
-LISTENERS.extend([CodeOnSave(), RecordOnSave()])
+LISTENERS.extend([CodeOnSave(), RecordOnSave(), CardOnUpload()])

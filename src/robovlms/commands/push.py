@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub.errors import HfHubHTTPError
-
 from robovlms.commands.card import add_metadata_options
 from robovlms.publishing.push import push
 
@@ -20,17 +18,14 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     parser.add_argument("--base-model", default=None, metavar="ID", help="Hub id of an adapter's base")
     add_metadata_options(parser)
     options = parser.parse_args(arguments)
-    try:
-        commit = push(
-            options.folder,
-            options.repo_id,
-            private=options.private,
-            revision=options.revision,
-            commit_message=options.message,
-            license=options.license,
-            datasets=options.datasets,
-            base_model=options.base_model,
-        )
-    except HfHubHTTPError as error:
-        raise RuntimeError(f"the Hub refused: {error} Are you logged in (`hf auth login`)?") from error
+    commit = push(
+        options.folder,
+        options.repo_id,
+        private=options.private,
+        revision=options.revision,
+        commit_message=options.message,
+        license=options.license,
+        datasets=options.datasets,
+        base_model=options.base_model,
+    )
     print(f"{commit.commit_url}\nload it with revision={commit.oid!r}")

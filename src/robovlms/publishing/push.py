@@ -9,8 +9,11 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 
 from robovlms.data.lerobot_metadata import LeRobotMetadata
 from robovlms.hub_cards.model_card import is_repo_id
+from robovlms.serving.checkpoint_record import FILE as RECORD_FILE
+from robovlms.serving.checkpoint_record import CheckpointRecord
 
 from .cards import write_cards
+from .loading import load_checkpoint
 from .private_details import private_details_of_files
 from .published_files import pickled_weights, published_files
 
@@ -57,9 +60,10 @@ def push(
     else:
         if (folder / "adapter_config.json").exists():
             point_to_base(folder / "adapter_config.json", base_model)
+        require_safe_weights(folder)
+        write_record_if_missing(folder)
         write_cards(folder, repo_id=repo_id, license=license, datasets=datasets)
         files = published_files(folder)
-        require_safe_weights(folder)
     require_nothing_private(files, folder)
 
     api, repo_type = HfApi(token=token), "dataset" if is_dataset else "model"
@@ -91,6 +95,13 @@ def point_to_base(file: Path, base_model: str | None) -> None:
             f"The adapter's base is {config.get('base_model_name_or_path')!r}, which is not on the Hub: publish the base "
             "and name it with --base-model ID."
         )
+
+
+def write_record_if_missing(folder: Path) -> None:
+    """Ask the checkpoint for its golden sample, where model and processor were not saved together."""
+    if not (folder / RECORD_FILE).exists() and (folder / "processor_config.json").exists():
+        model, processor = load_checkpoint(folder)
+        CheckpointRecord.of(model, processor, folder).save(folder)
 
 
 def require_safe_weights(folder: Path) -> None:
