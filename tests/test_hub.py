@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hub_server import LocalHub
+from hub_server import TOKEN, LocalHub
 from huggingface_hub import ModelCard
 from peft import LoraConfig, get_peft_model
 
@@ -262,3 +262,38 @@ def test_what_must_not_leave_stops_the_push(hub, checkpoint, tmp_path, monkeypat
     with pytest.raises(NotPublishable, match="pickles"):
         push(checkpoint, "me/leak")
     assert not hub.log
+
+
+def test_trainer_pushes_what_a_reader_needs(hub, backbone, contract, tmp_path):
+    """The token is passed as an argument, which the plain Trainer would publish."""
+    script = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from conftest import example_contract, example_sample
+from transformers import TrainingArguments
+from robovlms import PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms.data import VLACollator
+from robovlms.training import VLATrainer
+contract = example_contract(window_size=2)
+processor = RoboVLMProcessor.from_backbone(sys.argv[1], contract)
+arguments = TrainingArguments(sys.argv[2], max_steps=2, save_steps=1, per_device_train_batch_size=2, use_cpu=True,
+    remove_unused_columns=False, report_to="none", push_to_hub=True, hub_model_id="me/trained", logging_steps=1,
+    hub_token=sys.argv[4])
+trainer = VLATrainer(PolicyHeadContinuousVLA.from_backbone(sys.argv[1], contract), arguments,
+    train_dataset=[example_sample(contract, seed) for seed in range(4)], data_collator=VLACollator(processor),
+    processing_class=processor)
+trainer.train()
+trainer.push_to_hub(license="mit")
+"""
+    arguments = (backbone("smolvlm"), tmp_path / "run", Path(__file__).parent, TOKEN)
+    done = process(hub, tmp_path / "home", "-c", script, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    messages = hub.repositories["models", "me/trained"].messages
+    assert messages[1:] == ["Training in progress, step 1", "Training in progress, step 2", "End of training"]
+    files = hub.files("me/trained")
+    wanted = {"model.safetensors", "processor_config.json", "policy_head.py", "training_recipe.json"}
+    assert wanted <= files.keys() and "training_args.bin" not in files
+    for name, content in files.items():
+        assert TOKEN.encode() not in content and str(tmp_path).encode() not in content, name
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.license == "mit" and "losses.png" in card.text and "learning rate" in card.text

@@ -13,6 +13,7 @@ from .report import RunReport, write_report
 from .rollouts import Rollouts, suite_score
 from .scratch_backbone import write_scratch_backbone
 from .train import train
+from .vla_trainer import VLATrainer
 
 __all__ = [
     "ActionErrors",
@@ -28,6 +29,7 @@ __all__ = [
     "ScratchTrainingArguments",
     "Throughput",
     "VLAArguments",
+    "VLATrainer",
     "four_bit",
     "freeze",
     "last_complete_checkpoint",

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from robovlms.serving.checkpoint_record import CheckpointRecord, library_versions, sha256
 
 from .findings import Finding
-from .private_details import private_details_of_files
+from .private_details import private_details_of
 from .published_files import INDEX, pickled_weights, published_files
 
 NEEDED = ("config.json", "processor_config.json")
@@ -29,8 +29,9 @@ def check_files(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "files", "problem", f"{pickles} are pickles: loading them could run code. Publish safetensors only."
         )
-    for file, detail in private_details_of_files(published_files(folder), folder):
-        yield Finding("private", "problem", f"{file} gives away {detail}.")
+    for file in published_files(folder):
+        for detail in private_details_of(file.name, str(file)):
+            yield Finding("private", "problem", f"{file.relative_to(folder)} gives away {detail}.")
 
 
 def check_weights(folder: Path, record: CheckpointRecord | None) -> Iterator[Finding]:

@@ -28,9 +28,9 @@ def private_details(text: str) -> Iterator[str]:
         yield f"this machine's name ({host})"
 
 
-def private_details_of_files(files: list[Path], folder: Path) -> Iterator[tuple[str, str]]:
-    """File name and what it gives away, for the text files among `files`."""
-    for file in files:
-        if file.suffix in TEXTS and file.name not in VOCABULARIES:
-            for detail in dict.fromkeys(private_details(file.read_text(encoding="utf-8", errors="replace"))):
-                yield file.relative_to(folder).as_posix(), detail
+def private_details_of(name: str, content: str | bytes) -> list[str]:
+    """What a file gives away, if it is a text; `content` is its path, or what is in it."""
+    if not name.endswith(TEXTS) or Path(name).name in VOCABULARIES:
+        return []
+    raw = content if isinstance(content, bytes) else Path(content).read_bytes()
+    return list(dict.fromkeys(private_details(raw.decode("utf-8", errors="replace"))))

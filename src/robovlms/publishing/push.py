@@ -14,7 +14,7 @@ from robovlms.serving.checkpoint_record import CheckpointRecord
 
 from .cards import write_cards
 from .loading import load_checkpoint
-from .private_details import private_details_of_files
+from .private_details import private_details_of
 from .published_files import pickled_weights, published_files
 
 
@@ -64,16 +64,16 @@ def push(
         write_record_if_missing(folder)
         write_cards(folder, repo_id=repo_id, license=license, datasets=datasets)
         files = published_files(folder)
-    require_nothing_private(files, folder)
+    here = {file.relative_to(folder).as_posix(): publishable(file) for file in files}
+    require_nothing_private(here)
 
     api, repo_type = HfApi(token=token), "dataset" if is_dataset else "model"
     repo_id = api.create_repo(repo_id, private=private, repo_type=repo_type, exist_ok=True).repo_id
     if revision is not None:
         api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-    here = {file.relative_to(folder).as_posix(): file for file in files}
     there = api.list_repo_files(repo_id, repo_type=repo_type, revision=revision)
     stale = [name for name in there if fnmatch(name, "*.safetensors*") and name not in here]
-    operations: list[Any] = [CommitOperationAdd(name, str(file)) for name, file in here.items()]
+    operations: list[Any] = [CommitOperationAdd(name, content) for name, content in here.items()]
     operations += [CommitOperationDelete(name) for name in stale]
     return api.create_commit(
         repo_id,
@@ -112,7 +112,18 @@ def require_safe_weights(folder: Path) -> None:
         raise NotPublishable(f"{folder} holds no weights (*.safetensors).")
 
 
-def require_nothing_private(files: list[Path], folder: Path) -> None:
+def publishable(file: Path) -> str | bytes:
+    """The file's path, or its content without the one local path that the Trainer writes into its state."""
+    if file.name != "trainer_state.json":
+        return str(file)
+    state = json.loads(file.read_text(encoding="utf-8")) | {"best_model_checkpoint": None}
+    return (json.dumps(state, indent=2) + "\n").encode()
+
+
+def require_nothing_private(contents: dict[str, str | bytes]) -> None:
     """Raises NotPublishable naming what a file gives away."""
-    if details := [f"{name}: {detail}" for name, detail in private_details_of_files(files, folder)]:
+    details = [
+        f"{name}: {detail}" for name, content in contents.items() for detail in private_details_of(name, content)
+    ]
+    if details:
         raise NotPublishable("Nothing was published, because files give away " + "; ".join(details[:8]) + ".")
