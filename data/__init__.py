@@ -20,7 +20,8 @@ from .statistics import StreamingStatistics, compute_statistics, statistics, sta
 _LATER = {
     "action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
     "augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
-    "inspection": ("Inspection", "inspect_dataset"),
+    "inspection": ("inspect_dataset",),
+    "inspection_findings": ("Inspection",),
 }
 
 

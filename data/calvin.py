@@ -4,10 +4,12 @@ import pickle
 import re
 import zipfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from .errors import DatasetError
 from .frame_cache import FrameCache
@@ -87,13 +89,22 @@ class CalvinDataset(Dataset):
 
     @property
     def action(self) -> np.ndarray:
-        """The actions of all annotated frames, float32 (frames, 7): reads every file once."""
-        return np.stack([self._row(frame)[0] for frame in self._annotated_frames()])
+        """The actions of all annotated frames, float32 (frames, 7). The first call reads every file."""
+        return self._tables[:, : len(ACTION_NAMES)]
 
     @property
     def state(self) -> np.ndarray:
-        """The states of all annotated frames, float32 (frames, 15)."""
-        return np.stack([self._row(frame)[1] for frame in self._annotated_frames()])
+        """The states of all annotated frames, float32 (frames, 15). The first call reads every file."""
+        return self._tables[:, len(ACTION_NAMES) :]
+
+    @cached_property
+    def _tables(self) -> np.ndarray:
+        """Actions and states of all annotated frames, in the order of their numbers."""
+        wanted: dict[int, int] = {}  # frame: one of its annotations, for errors
+        for number, (start, end, _) in enumerate(self.annotations):
+            wanted |= dict.fromkeys(range(start, end), number)
+        frames = tqdm(sorted(wanted), desc="reading actions and states", unit="frame", disable=len(wanted) < 20_000)
+        return np.stack([np.concatenate(self._row(frame, wanted[frame])) for frame in frames])
 
     @property
     def num_episodes(self) -> int:
@@ -126,7 +137,13 @@ class CalvinDataset(Dataset):
     def camera_shapes(self) -> dict[str, tuple[int, int]]:
         """{camera: (height, width)} of the first frame."""
         start, *_ = self.annotations[0]
-        return {camera: self._images(camera, np.array([start]), 0).shape[1:3] for camera in self.cameras}
+        return {camera: self.images(camera, np.array([start]), 0).shape[1:3] for camera in self.cameras}
+
+    @property
+    def fits_in_cache(self) -> bool:
+        """Whether a process can keep all annotated frames; else samples should be drawn in blocks of annotations."""
+        frame_bytes = sum(3 * height * width for height, width in self.camera_shapes.values())
+        return sum(end - start for start, end, _ in self.annotations) * frame_bytes <= self.cache.max_bytes
 
     def stretches(self) -> list[range]:
         """Sample indices of each annotation (see EpisodeBlockSampler)."""
@@ -146,7 +163,7 @@ class CalvinDataset(Dataset):
         frames = start + np.arange(self.window_size)
         steps = frames[:, None] + np.arange(self.chunk_size)
         return {
-            "images": {camera: self._images(camera, frames, number) for camera in self.cameras},
+            "images": {camera: self.images(camera, frames, number) for camera in self.cameras},
             "state": np.stack([self._row(frame, number)[1] for frame in frames.tolist()]),
             "actions": self._actions(np.minimum(steps, end), number),
             "action_mask": steps < end,
@@ -162,7 +179,8 @@ class CalvinDataset(Dataset):
         number = int(np.searchsorted(self._starts, index, side="right") - 1)
         return self.annotations[number][0] + index - int(self._starts[number]) + np.arange(self.window_size)
 
-    def _images(self, camera: str, frames: np.ndarray, number: int) -> np.ndarray:
+    def images(self, camera: str, frames: np.ndarray, number: int) -> np.ndarray:
+        """Images uint8 (frames, height, width, 3) of one camera: files `frames`, of the `number`-th annotation."""
         images = []
         for frame in frames.tolist():
             image = self.cache.get((camera, frame))
@@ -178,7 +196,7 @@ class CalvinDataset(Dataset):
         rows = {frame: self._row(frame, number)[0] for frame in np.unique(steps).tolist()}
         return np.stack([[rows[frame] for frame in chunk] for chunk in steps.tolist()])
 
-    def _row(self, frame: int, number: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, frame: int, number: int) -> tuple[np.ndarray, np.ndarray]:
         """(action, state) of a frame."""
         row = self._rows.get(frame)
         if row is None:
@@ -186,7 +204,7 @@ class CalvinDataset(Dataset):
         row = row.copy()
         return row[: len(ACTION_NAMES)], row[len(ACTION_NAMES) :]
 
-    def _read(self, frame: int, number: int | None, with_images: bool = True) -> np.ndarray:
+    def _read(self, frame: int, number: int, with_images: bool = True) -> np.ndarray:
         name = self._file_name.format(frame)
         path = self.folder / name
         if not path.exists():
@@ -208,9 +226,6 @@ class CalvinDataset(Dataset):
             self.frames_decoded += 1
             self.cache.put((camera, frame), image)
         return kept
-
-    def _annotated_frames(self) -> list[int]:
-        return sorted({frame for start, end, _ in self.annotations for frame in range(start, end)})
 
     def _load(self, file: str):
         path = self.folder / file

@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .inspection import Inspection, inspect_dataset
+from .inspection import inspect_dataset
+from .inspection_findings import Inspection
 
 SHOWN_PROBLEMS, SHOWN_TASKS = 50, 200
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top }
 .problem { color: #b00020 } .fine { color: #1b5e20 } .number { text-align: right; font-variant-numeric: tabular-nums }
-img { display: block; max-width: 100%; margin-bottom: .8rem } svg { vertical-align: middle } code { font-size: 90% }
+img { display: block; width: 100%; margin-bottom: .8rem } svg { vertical-align: middle } code { font-size: 90% }
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("dataset", help="a LeRobotDataset: a folder, or an id on the Hub")
+    parser.add_argument("dataset", help="a LeRobotDataset (a folder, or an id on the Hub) or a CALVIN folder")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub id")
     parser.add_argument("--output", type=Path, help="the page to write (default: inspect_NAME.html here)")
     parser.add_argument("--episodes", type=int, default=8, help="episodes shown as filmstrips")
@@ -65,7 +66,7 @@ def as_html(found: Inspection) -> str:
         problems = f"<ul>{problems}</ul>"
     else:
         problems = "<p class=fine>None found.</p>"
-    rows = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(str(v))}" for k, v in found.summary.items())
+    rows = "".join(f"<tr><th>{html.escape(name)}<td>{_cell(value)}" for name, value in found.summary.items())
     tasks = "".join(f"<tr><td class=number>{n}<td>{html.escape(t)}" for t, n in found.tasks.most_common(SHOWN_TASKS))
     if len(found.tasks) > SHOWN_TASKS:
         tasks += f"<tr><td><td>... and {len(found.tasks) - SHOWN_TASKS} more"
@@ -80,6 +81,13 @@ def as_html(found: Inspection) -> str:
         + "".join(_histograms(found, key) for key in found.statistics)
         + f"<h2>Instructions</h2><table>{tasks}</table><h2>Episodes</h2>{strips}</html>\n"
     )
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, dict):
+        return html.escape(str(value))
+    parts = {key: " ".join(map(str, part)) if isinstance(part, tuple) else str(part) for key, part in value.items()}
+    return "<br>".join(f"<code>{html.escape(key)}</code> {html.escape(part)}" for key, part in parts.items())
 
 
 def _histograms(found: Inspection, key: str) -> str:
@@ -105,7 +113,7 @@ def _histogram(values: np.ndarray, bins: int = 48, width: int = 240, height: int
     return f"<svg width='{width}' height='{height}' fill='#4a6fa5' role='img' aria-label='histogram'>{bars}</svg>"
 
 
-def _filmstrip(images: np.ndarray, height: int = 96) -> str:
+def _filmstrip(images: np.ndarray, height: int = 128) -> str:
     """Images side by side as a JPEG in a data URL."""
     width = max(1, round(images.shape[2] * height / images.shape[1]))
     strip = Image.new("RGB", (width * len(images), height))

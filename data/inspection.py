@@ -1,40 +1,28 @@
-"""What is in a LeRobotDataset and what is wrong with it: everything is looked at, nothing raises."""
+"""What is in a dataset and what is wrong with it: everything is looked at, nothing raises."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from .calvin import ANNOTATIONS
 from .errors import DatasetError
+from .inspection_calvin import inspect_calvin
+from .inspection_findings import Inspection, dimension_problems
 from .lerobot import ACTION, STATE, LeRobotDataset
 from .lerobot_metadata import Episode, LeRobotMetadata
 from .lerobot_tables import LeRobotTables, check_tables, read_tables
 from .statistics import compute_statistics
 from .video import VideoError, frame_times
 
-FAR = 5.0  # a value further outside q01 ... q99 than this many times their distance is called out of range
 TOLERANCE = 1e-4  # seconds
 
 
-@dataclass
-class Inspection:
-    """Findings about one dataset. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
-
-    name: str
-    summary: dict[str, object] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    statistics: dict[str, dict] = field(default_factory=dict)
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    names: dict[str, list[str]] = field(default_factory=dict)
-    tasks: Counter = field(default_factory=Counter)
-    lengths: list[int] = field(default_factory=list)
-    filmstrips: list[tuple[int, str, str, np.ndarray]] = field(default_factory=list)
-
-
 def inspect_dataset(folder_or_id: str, revision: str | None = None, episodes: int = 8, frames: int = 8) -> Inspection:
-    """Reads all tables and all video timestamps, and decodes `frames` images of each of `episodes` episodes."""
+    """Of a LeRobotDataset or a CALVIN folder: reads all tables and all video timestamps, and decodes `frames` images of each of `episodes` episodes."""
+    if any((Path(folder_or_id) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
+        return inspect_calvin(folder_or_id, episodes, frames)
     found = Inspection(str(folder_or_id))
     try:
         metadata = LeRobotMetadata(folder_or_id, revision)
@@ -117,29 +105,14 @@ def _check_rows(found: Inspection, metadata: LeRobotMetadata, episodes: list[Epi
         if not len(found.columns[key]):
             continue
         found.statistics[key] = compute_statistics(found.columns[key])
-        found.problems += _dimension_problems(found, key, names, values, episodes, tables.starts)
-    stored = metadata.source.root / "meta" / "stats.json"
-    if stored.exists():
-        found.problems += _stored_problems(found, json.loads(stored.read_text()))
+        found.problems += dimension_problems(found, key, values, lambda row: _place(row, episodes, tables))
+    found.problems += _stored_problems(found, metadata.stored_statistics)
+    found.problems += _stored_episode_problems(metadata, episodes, tables)
 
 
-def _dimension_problems(found, key, names, values, episodes, starts) -> Iterator[str]:
-    stats = found.statistics[key]
-    for number, name in enumerate(names):
-        low, high = stats["q01"][number], stats["q99"][number]
-        if stats["min"][number] == stats["max"][number]:
-            yield f"{key} {name!r} never changes: always {stats['min'][number]:g}"
-            continue
-        column = np.nan_to_num(values[:, number].astype(np.float64), nan=low, posinf=low, neginf=low)
-        reach = FAR * max(high - low, 1e-12)
-        outside = np.flatnonzero((column < low - reach) | (column > high + reach))
-        if len(outside) and high > low:
-            worst = outside[np.argmax(np.abs(column[outside] - (low + high) / 2))]
-            position = int(np.searchsorted(starts, worst, side="right") - 1)
-            yield (
-                f"{key} {name!r} is far out of its range {low:g} ... {high:g} (q01 ... q99) in {len(outside)} frames, "
-                f"the worst {column[worst]:g} at episode {episodes[position].index}, frame {worst - starts[position]}"
-            )
+def _place(row: int, episodes: list[Episode], tables: LeRobotTables) -> str:
+    position = int(np.searchsorted(tables.starts, row, side="right") - 1)
+    return f"episode {episodes[position].index}, frame {row - tables.starts[position]}"
 
 
 def _stored_problems(found: Inspection, stored: dict) -> Iterator[str]:
@@ -151,6 +124,28 @@ def _stored_problems(found: Inspection, stored: dict) -> Iterator[str]:
             scale = np.maximum(np.asarray(stats["max"]) - np.asarray(stats["min"]), 1e-9)
             if there.shape != here.shape or (np.abs(there - here) > 0.01 * scale).any():
                 yield f"meta/stats.json: {name} of {key!r} is not that of the rows (they are used, the file is not)"
+
+
+def _stored_episode_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables):
+    """Where the episodes' stored statistics disagree with their rows."""
+    stored = metadata.episode_statistics()
+    for key in (key for key in (ACTION, STATE) if key in tables.columns):
+        wrong = []
+        for position, episode in enumerate(episodes):
+            rows = tables.columns[key][tables.starts[position] : tables.starts[position + 1]].astype(np.float64)
+            there = stored.get(episode.index, {}).get(key, {})
+            figures = {"min": rows.min(0), "max": rows.max(0), "mean": rows.mean(0)}
+            reach = 0.01 * (figures["max"] - figures["min"]) + 1e-5 * np.abs(figures["max"]) + 1e-6
+            for name, here in figures.items():
+                stored_value = np.asarray(there.get(name, here), np.float64).ravel()
+                if stored_value.shape != here.shape or (np.abs(stored_value - here) > reach).any():
+                    wrong.append(episode.index)
+                    break
+        if wrong:
+            yield (
+                f"the stored statistics of {key!r} in {len(wrong)} episodes are not those of their rows (first: episode "
+                f"{wrong[0]}; the rows are used)"
+            )
 
 
 def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> Iterator[str]:
@@ -183,7 +178,7 @@ def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: 
 def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode], frames: int) -> None:
     for episode in episodes:
         try:
-            dataset = LeRobotDataset(metadata.source, 1, 1, episodes=[episode.index])
+            dataset = LeRobotDataset(metadata.source, 1, 1, list(metadata.camera_keys), episodes=[episode.index])
         except DatasetError:
             continue  # its rows are among the problems
         for camera in dataset.camera_keys:
@@ -194,6 +189,4 @@ def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: lis
                 if str(error) not in found.problems:
                     found.problems.append(str(error))
                 continue
-            if images.std() < 1:
-                found.problems.append(f"camera {camera!r} shows one flat colour in episode {episode.index}")
-            found.filmstrips.append((episode.index, camera, "; ".join(episode.tasks), images))
+            found.add_filmstrip(episode.index, camera, "; ".join(episode.tasks), images)

@@ -40,7 +40,8 @@ class LeRobotDataset(Dataset):
     Args:
         folder_or_id: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
         window_size, chunk_size, history_stride: shape of a sample; the stride is in frames.
-        cameras: camera names (the last part of the feature key) in the wanted order; all of them by default.
+        cameras: camera names (the last part of the feature key) in the wanted order; by default those that the table of
+            known embodiments has for the dataset, else all of them.
         episodes: episode indices in the wanted order; `split` instead names one of info.json's splits.
         embodiment: name that samples carry; the dataset's robot_type by default.
         cache_bytes: bound of the decoded frames that each process keeps. A frame is decoded once while it stays
@@ -173,6 +174,11 @@ class LeRobotDataset(Dataset):
         """{camera: (height, width)} as info.json declares them."""
         return {camera: self.metadata.image_shape(key) for camera, key in self.camera_keys.items()}
 
+    @property
+    def fits_in_cache(self) -> bool:
+        """Whether a process can keep all decoded frames; else samples should be drawn in blocks of episodes."""
+        return int(self.tables.starts[-1]) * self._frame_bytes <= self.cache.max_bytes
+
     def expect_blocks(self, block_episodes: int | None) -> None:
         """Told by EpisodeBlockSampler: samples come from so many episodes (or stretches of them) at a time.
 
@@ -279,8 +285,9 @@ class LeRobotDataset(Dataset):
 
     def _choose_cameras(self, cameras: Sequence[str] | None) -> dict[str, str]:
         known = self.metadata.camera_keys
-        if cameras is None:
+        if cameras is None and self.known_embodiment is None:
             return known
+        cameras = self.known_embodiment.cameras if cameras is None else cameras
         unknown = [camera for camera in cameras if camera not in known]
         if unknown:
             raise DatasetError(f"unknown cameras {unknown}, the dataset has {list(known)}", self.metadata.source)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import DatasetError
@@ -51,7 +52,7 @@ class LeRobotMetadata:
                 source,
                 file=WRITING_MARKER,
             )
-        self.info = json.loads(source.file("meta/info.json").read_text())
+        self.info = self._read_info()
         self.version = self.info.get("codebase_version")
         if self.version not in SUPPORTED_VERSIONS:
             raise DatasetError(
@@ -108,20 +109,68 @@ class LeRobotMetadata:
         shape = tuple(self.features[key]["shape"])  # some datasets put the channels first
         return shape[:2] if shape[-1] in (1, 3) else shape[1:3]
 
+    @property
+    def stored_statistics(self) -> dict[str, dict[str, list]]:
+        """{feature: {"min": [...], ...}} of meta/stats.json as its writer left it; empty where there is no such file.
+
+        Its quantiles are averages of those of the episodes (see `statistics` for exact ones).
+        """
+        file = self.source.root / "meta/stats.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def episode_statistics(self) -> dict[int, dict[str, dict[str, list]]]:
+        """{episode_index: {feature: {"min": [...], "max", "mean", "std", "count", often "q01" ... "q99"}}} as stored;
+        empty where the dataset has none (v2.0)."""
+        if self.version != "v3.0":
+            if not (self.source.root / "meta/episodes_stats.jsonl").exists():
+                return {}
+            return {row["episode_index"]: row["stats"] for row in self._json_lines("meta/episodes_stats.jsonl")}
+        result: dict[int, dict[str, dict[str, list]]] = {}
+        for file in self._episode_files():
+            table = self._parquet(file).read()
+            columns = {name: table.column(name) for name in table.column_names if name.startswith("stats/")}
+            for row, index in enumerate(table.column("episode_index").to_pylist()):
+                stats = result.setdefault(index, {})
+                for name, column in columns.items():
+                    _, key, statistic = name.split("/")
+                    stats.setdefault(key, {})[statistic] = column[row].as_py()
+        return result
+
+    def _read_info(self) -> dict:
+        file = "meta/info.json"
+        try:
+            info = json.loads(self.source.file(file).read_text())
+        except json.JSONDecodeError as error:
+            raise DatasetError(f"not readable JSON: {error}", self.source, file=file) from error
+        missing = [key for key in ("fps", "features") if key not in info]
+        if missing:
+            raise DatasetError(f"lacks {missing}", self.source, file=file)
+        return info
+
+    def _episode_files(self) -> list[Path]:
+        files = sorted((self.source.root / "meta" / "episodes").glob("*/*.parquet"))
+        if not files:
+            raise DatasetError("missing file", self.source, file="meta/episodes/chunk-000/file-000.parquet")
+        return files
+
+    def _parquet(self, path: Path) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            file = path.relative_to(self.source.root)
+            raise DatasetError(f"not a readable parquet file: {error}", self.source, file=file) from error
+
     def _file(self, template: str, **where: object) -> str:
         return self.info[template].format(**where)
 
     def _read_v3(self) -> tuple[dict[int, str], dict[int, Episode]]:
-        tasks_table = pq.ParquetFile(self.source.file("meta/tasks.parquet")).read().to_pydict()
+        tasks_table = self._parquet(self.source.file("meta/tasks.parquet")).read().to_pydict()
         texts = tasks_table.get("task") or tasks_table["__index_level_0__"]
         tasks = dict(zip(tasks_table["task_index"], texts, strict=True))
         video_keys = [key for key, feature in self.features.items() if feature["dtype"] == "video"]
-        files = sorted((self.source.root / "meta" / "episodes").glob("*/*.parquet"))
-        if not files:
-            raise DatasetError("missing file", self.source, file="meta/episodes/chunk-000/file-000.parquet")
         episodes: dict[int, Episode] = {}
-        for file in files:
-            parquet = pq.ParquetFile(file)
+        for file in self._episode_files():
+            parquet = self._parquet(file)
             columns = [name for name in parquet.schema_arrow.names if not name.startswith("stats/")]
             for row in parquet.read(columns=columns).to_pylist():
                 videos = {
@@ -156,7 +205,13 @@ class LeRobotMetadata:
         return tasks, dict(sorted(episodes.items()))
 
     def _json_lines(self, file: str) -> list[dict]:
-        return [json.loads(line) for line in self.source.file(file).read_text().splitlines() if line.strip()]
+        rows = []
+        for number, line in enumerate(self.source.file(file).read_text().splitlines(), 1):
+            try:
+                rows += [json.loads(line)] if line.strip() else []
+            except json.JSONDecodeError as error:
+                raise DatasetError(f"line {number} is not readable JSON: {error}", self.source, file=file) from error
+        return rows
 
 
 def _is_depth(feature: dict) -> bool:

@@ -77,6 +77,11 @@ class Mixture(Dataset):
         number = int(np.searchsorted(self._starts, place, side="right") - 1)
         return number, place - int(self._starts[number])
 
+    @property
+    def fits_in_cache(self) -> bool:
+        """Whether a process can keep the decoded frames of all datasets."""
+        return all(dataset.fits_in_cache for dataset in self.datasets)
+
     def expect_blocks(self, block_episodes: int | None) -> None:
         """Passes it on to the datasets."""
         for dataset in self.datasets:

@@ -42,19 +42,23 @@ class EpisodeBlockSampler(Sampler[int]):
         check_sizes(block_episodes=block_episodes, streams=streams, batch_size=batch_size, world_size=world_size)
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be in 0 ... {world_size - 1}, got {rank}")
-        self.dataset, self.seed, self.epoch = dataset, seed, 0
+        self.dataset, self.seed, self.epoch, self.start_batch = dataset, seed, 0, 0
         self.block_episodes, self.streams, self.batch_size = block_episodes, streams, batch_size
         self.rank, self.world_size = rank, world_size
         if hasattr(dataset, "expect_blocks"):
             dataset.expect_blocks(block_episodes)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose order the next iteration gives, also that of a mixture's draw."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Chooses the epoch whose order the next iteration gives, also that of a mixture's draw. `start_batch`: go on
+        behind so many batches of this process, to resume an interrupted epoch; none of their frames is decoded."""
+        self.epoch, self.start_batch = epoch, start_batch
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
+        return max(0, self._samples_per_process() - self.start_batch * self.batch_size)
+
+    def _samples_per_process(self) -> int:
         if self.world_size == 1:
             return len(self.dataset)
         return math.ceil(len(self.dataset) / (self.batch_size * self.world_size)) * self.batch_size
@@ -62,9 +66,9 @@ class EpisodeBlockSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         order = self._order()
         if self.world_size > 1:
-            batches = np.resize(order, len(self) * self.world_size).reshape(-1, self.batch_size)
-            order = batches[self.rank :: self.world_size].reshape(-1)
-        yield from order.tolist()
+            size = self._samples_per_process() * self.world_size
+            order = np.resize(order, size).reshape(-1, self.batch_size)[self.rank :: self.world_size].reshape(-1)
+        yield from order[self.start_batch * self.batch_size :].tolist()
 
     def _order(self) -> np.ndarray:
         """All samples in the order of the epoch."""

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
 
+from robovlms.cli import main
 from robovlms.data import LeRobotWriter, inspect_dataset
 from robovlms.data.inspect import add_arguments, run
 
@@ -51,6 +52,22 @@ def test_sound_dataset(folder, tmp_path, capsys):
     assert "No problems found." in capsys.readouterr().out
 
 
+def small_calvin(root: Path) -> Path:
+    """A CALVIN folder of two annotations in twenty frames."""
+    training = root / "calvin" / "training"
+    (training / "lang_annotations").mkdir(parents=True)
+    annotations = {"info": {"indx": [(0, 8), (10, 18)]}, "language": {"ann": ["one", "two"]}}
+    np.save(training / "lang_annotations" / "auto_lang_ann.npy", annotations, allow_pickle=True)
+    np.save(training / "ep_start_end_ids.npy", np.array([[0, 19]]))
+    random = np.random.default_rng(0)
+    for number in range(20):
+        images = {"rgb_static": (8, 8, 3), "rgb_gripper": (6, 6, 3)}
+        frame = {key: random.integers(0, 255, shape, dtype=np.uint8) for key, shape in images.items()}
+        frame |= {"rel_actions": random.normal(size=7), "robot_obs": random.normal(size=15)}
+        np.savez(training / f"episode_{number:07d}.npz", **frame)
+    return root / "calvin"
+
+
 def make_bad_values(rows):
     rows[:, 0] = 0.5  # never moves
     rows[65, 1] = 1e4
@@ -62,7 +79,14 @@ def make_bad_values(rows):
     [
         (
             lambda f: edit(f, "action", make_bad_values),
-            ["'x' never changes", "the worst 10000 at episode 1, frame 5", "non-finite", "episode 0", "stats.json"],
+            [
+                "'x' never changes",
+                "the worst 10000 at episode 1, frame 5",
+                "non-finite",
+                "episode 0",
+                "stats.json",
+                "in 3 episodes",
+            ],
         ),
         (lambda f: (f / VIDEO).write_bytes((f / VIDEO).read_bytes()[:3000]), ["not a readable video", VIDEO]),
         (lambda f: (f / VIDEO).unlink(), ["missing file", VIDEO]),
@@ -89,6 +113,22 @@ def test_missing_video_frames_are_found(folder):
     problems = "\n".join(inspect_dataset(folder).problems)
     assert "60 frames have no video frame" in problems and "3 frames have no video frame" in problems
     assert "episode 2" in problems and VIDEO in problems
+
+
+def test_calvin_folders(tmp_path, capsys):
+    folder = small_calvin(tmp_path)
+    found = inspect_dataset(folder, episodes=1, frames=3)
+    assert found.summary["annotations"] == 2 and found.tasks == {"one": 1, "two": 1} and found.problems == []
+    assert [(camera, images.shape) for _, camera, _, images in found.filmstrips] == [
+        ("static", (3, 8, 8, 3)),
+        ("gripper", (3, 6, 6, 3)),
+    ]
+    assert main(["data", "inspect", str(folder), "--output", str(tmp_path / "calvin.html")]) == 0
+    assert "robot_obs" in capsys.readouterr().out
+    assert (tmp_path / "calvin.html").read_text().count("data:image/jpeg") == 4
+    (folder / "training" / "episode_0000012.npz").write_bytes(b"nonsense")
+    assert main(["data", "inspect", str(folder), "--output", str(tmp_path / "calvin.html")]) == 1
+    assert "not a readable CALVIN frame" in capsys.readouterr().out
 
 
 def test_dataset_card(folder):

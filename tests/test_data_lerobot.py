@@ -92,6 +92,17 @@ def test_metadata_of_lerobots_folders():
 
 
 @needs_datasets
+@pytest.mark.parametrize("folder", ["lerobot_v3", "lerobot_v21"])
+def test_stored_statistics_are_there(folder):
+    dataset = LeRobotDataset(DATASETS / folder, cameras=[])
+    stored = dataset.metadata.episode_statistics()
+    assert list(stored) == list(range(20)) and stored[3]["action"]["count"] == [100]
+    np.testing.assert_allclose(stored[3]["action"]["mean"], dataset.action[300:400].mean(0), atol=1e-6)
+    assert np.shape(stored[3]["observation.images.front"]["min"]) == (3, 1, 1)
+    assert ("action" in dataset.metadata.stored_statistics) == (folder == "lerobot_v3")
+
+
+@needs_datasets
 def test_statistics_are_exact_where_lerobots_aggregated_quantiles_are_not():
     dataset = LeRobotDataset(DATASETS / "lerobot_v3", cameras=[])
     ours, stored = statistics(dataset)["action"], json.loads((DATASETS / "lerobot_v3/meta/stats.json").read_text())
@@ -271,8 +282,8 @@ def test_writer_refuses_bad_episodes(tmp_path, change, message):
     assert writer.num_episodes == 1
 
 
-def edit_table(folder: Path, change) -> None:
-    file = folder / "data/chunk-000/file-000.parquet"
+def edit_table(folder: Path, change, file: str = "data/chunk-000/file-000.parquet") -> None:
+    file = folder / file
     table = pq.read_table(file)
     pq.write_table(change(table), file)
 
@@ -301,6 +312,11 @@ def late_timestamps(table: pa.Table) -> pa.Table:
     return replace(table, "timestamp", pa.array(table["timestamp"].to_numpy() * np.float32(1.01)))
 
 
+def no_frames(table: pa.Table) -> pa.Table:
+    return replace(table, "length", pa.array([12, 0, 20]))
+
+
+EPISODES_FILE = "meta/episodes/chunk-000/file-000.parquet"
 DATA_FILE, VIDEO_FILE = "data/chunk-000/file-000.parquet", "videos/observation.images.static/chunk-000/file-000.mp4"
 
 
@@ -312,6 +328,10 @@ DATA_FILE, VIDEO_FILE = "data/chunk-000/file-000.parquet", "videos/observation.i
         (lambda f: (f / VIDEO_FILE).write_bytes(b"nonsense"), ["not a readable video", VIDEO_FILE, "episode 0"]),
         (lambda f: (f / DATA_FILE).write_bytes(b"nonsense"), ["not a readable parquet", DATA_FILE]),
         (lambda f: (f / "meta/info.json").unlink(), ["missing file", "meta/info.json"]),
+        (lambda f: (f / "meta/info.json").write_text("{"), ["not readable JSON", "meta/info.json"]),
+        (lambda f: (f / EPISODES_FILE).write_bytes(b"nonsense"), ["not a readable parquet", EPISODES_FILE]),
+        (lambda f: (f / "meta/tasks.parquet").unlink(), ["missing file", "meta/tasks.parquet"]),
+        (lambda f: edit_table(f, no_frames, EPISODES_FILE), ["empty episode", "episode 1"]),
         (lambda f: edit_info(f, codebase_version="v1.6"), ["v1.6", "v2.1, v3.0"]),
         (lambda f: edit_info(f, fps=25), ["not frame / fps at 25 fps", "episode 0"]),
         (lambda f: edit_table(f, late_timestamps), ["not frame / fps", "episode 0", DATA_FILE]),

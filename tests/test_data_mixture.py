@@ -30,7 +30,7 @@ from robovlms.data import (
 )
 
 
-def write(folder: Path, lengths, seed: int = 0, robot_type: str = "arm", fps: float = 10) -> Path:
+def write(folder: Path, lengths, seed: int = 0, robot_type: str = "arm", fps: float = 10, cameras=("static",)) -> Path:
     random = np.random.default_rng(seed)
     names = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
     with LeRobotWriter(folder, fps, robot_type, names={"action": names, "state": [*names, "extra"]}) as writer:
@@ -39,7 +39,7 @@ def write(folder: Path, lengths, seed: int = 0, robot_type: str = "arm", fps: fl
             action[:, -1] = random.integers(0, 2, length)
             images = np.full((length, 64, 64, 3), 10 * number, np.uint8)
             state = random.normal(size=(length, 8))
-            writer.add_episode({"images": {"static": images}, "state": state, "action": action}, "go")
+            writer.add_episode({"images": dict.fromkeys(cameras, images), "state": state, "action": action}, "go")
     return folder
 
 
@@ -103,6 +103,17 @@ def test_processes_share_an_epoch(folders):
         EpisodeBlockSampler(dataset, rank=4, world_size=4)
 
 
+def test_an_interrupted_epoch_is_resumed(folders):
+    for options in ({}, {"streams": 2}, {"rank": 1, "world_size": 2}):
+        sampler = EpisodeBlockSampler(load(folders[0], cameras=[]), batch_size=4, **options)
+        sampler.set_epoch(2)
+        whole = list(sampler)
+        sampler.set_epoch(2, start_batch=3)
+        assert list(sampler) == whole[12:] and len(sampler) == len(whole) - 12
+        sampler.set_epoch(3)
+        assert len(list(sampler)) == len(whole) == len(sampler)
+
+
 def test_statistics_of_a_mixture_are_those_of_the_concatenation(folders):
     a, b, c = (load(folder) for folder in folders)
     together = np.concatenate([a.action, b.action]).astype(np.float64)
@@ -121,6 +132,18 @@ def test_statistics_of_a_mixture_are_those_of_the_concatenation(folders):
         statistics(Mixture([a, c]))
     by_embodiment = statistics_by_embodiment(Mixture([a, b, c]))
     assert by_embodiment["arm"] == result and by_embodiment["other_arm"]["state"]["count"] == 16
+
+
+def test_streamed_statistics_of_a_mixture_are_close(tmp_path):
+    parts = [
+        load(write(tmp_path / str(n), lengths, n, cameras=())) for n, lengths in enumerate(([4000], [3000, 3000]))
+    ]
+    together = np.concatenate([part.action for part in parts]).astype(np.float64)
+    result = statistics(Mixture(parts, [1, 3]), exact_rows=1000)["action"]
+    spread = np.quantile(together, 0.99, axis=0) - np.quantile(together, 0.01, axis=0)
+    for name, q in (("q01", 0.01), ("q99", 0.99)):
+        assert (np.abs(result[name] - np.quantile(together, q, axis=0)) <= 0.01 * spread).all()
+    np.testing.assert_allclose(result["std"], together.std(0), rtol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy tails", "constant and drifting"])
@@ -184,12 +207,16 @@ def test_contract_of_a_dataset(folders, tmp_path):
     assert contract.action.names[-1] == "gripper" and contract.grippers[0].open_value == 1
     assert contract.control_frequency == 10 and contract.window_size == 2 and contract.state_dim == 8
     assert contract.action.statistics.origin == "a" and contract.cameras[0].height == 64
-    bridge = load(write(tmp_path / "bridge_orig_lerobot", [5], fps=5))
+    views = {"fps": 5, "cameras": ("image_0", "image_1")}
+    bridge = load(write(tmp_path / "bridge_orig_lerobot", [5], **views))
+    assert list(bridge.camera_keys) == ["image_0"]  # many of its episodes lack the other views
+    with pytest.raises(DatasetError, match=r"unknown cameras \['image_0'\], the dataset has \['static'\]"):
+        load(write(tmp_path / "other" / "bridge_orig_lerobot", [5], fps=5))
     assert bridge.known_embodiment is known_embodiment("IPEC-COMMUNITY/bridge_orig_lerobot")
     contract = action_contract(bridge)
     assert (contract.rotation, contract.mode, contract.action.units[3]) == ("euler_xyz", "delta", "rad")
     with pytest.raises(ValueError, match="10 Hz, the known embodiment 'bridge' at 5 Hz"):
-        action_contract(load(write(tmp_path / "copy" / "bridge_orig_lerobot", [5])))
+        action_contract(load(write(tmp_path / "copy" / "bridge_orig_lerobot", [5], **views | {"fps": 10})))
 
 
 def test_contract_of_an_augmented_dataset_has_its_crop(folders):

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import skip_first_batches
 from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
 from robovlms import MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
 from robovlms.cli import main
-from robovlms.data import VLACollator
+from robovlms.data import EpisodeBlockSampler, LeRobotDataset, VLACollator
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.intervals import difference_interval
 from robovlms.evaluation.study import Outcome, Variant, verdicts
 from robovlms.serving import random_observation
 from robovlms.testing import write_demonstrations
-from robovlms.training import Rollouts, freeze, last_complete_checkpoint, monitor
+from robovlms.training import BlockTrainer, Rollouts, freeze, last_complete_checkpoint, monitor
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,25 @@ def test_discrete_with_adapters_leaves_a_policy_and_a_report(demonstrations, bac
     assert "token_accuracy/gripper" in page and "frames_per_second" in page and str(tmp_path) not in page
     policy = Policy.from_pretrained(str(tmp_path / "run"))
     assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
+
+
+def test_more_frames_than_memory_are_drawn_in_blocks(demonstrations, tmp_path):
+    small = LeRobotDataset(demonstrations, window_size=2, chunk_size=2, cache_bytes=2**16)
+    large = LeRobotDataset(demonstrations, window_size=2, chunk_size=2)
+    arguments = TrainingArguments(
+        tmp_path, per_device_train_batch_size=4, use_cpu=True, seed=3, remove_unused_columns=False
+    )
+    trainers = [BlockTrainer(torch.nn.Linear(1, 1), arguments, list, dataset) for dataset in (small, large)]
+    samplers = [trainer._get_train_sampler() for trainer in trainers]
+    assert isinstance(samplers[0], EpisodeBlockSampler) and not isinstance(samplers[1], EpisodeBlockSampler)
+    loader, epochs = trainers[0].get_train_dataloader(), []
+    for epoch in (0, 1):
+        loader.set_epoch(epoch)
+        epochs.append([(sample["episode"], sample["frame"]) for batch in loader for sample in batch])
+    assert epochs[0] != epochs[1] and sorted(epochs[0]) == sorted(epochs[1]) and len(epochs[0]) == len(small)
+    loader.set_epoch(0)
+    resumed = [(sample["episode"], sample["frame"]) for batch in skip_first_batches(loader, 2) for sample in batch]
+    assert resumed == epochs[0][8:]
 
 
 def test_frozen_parts_stay_as_they_are(backbone, contract, sample, tmp_path):

@@ -1,6 +1,7 @@
 """Recipes on `transformers.Trainer`: every piece works with a plain one."""
 
 from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, ScratchTrainingArguments, VLAArguments
+from .block_trainer import BlockTrainer
 from .callbacks import ActionErrors, LossParts, Throughput
 from .checkpoints import last_complete_checkpoint, start_from
 from .command_line import parse_arguments
@@ -17,6 +18,7 @@ from .vla_trainer import VLATrainer
 
 __all__ = [
     "ActionErrors",
+    "BlockTrainer",
     "CoTrainingCollator",
     "CoTrainingDataset",
     "DatasetSpec",

@@ -12,6 +12,7 @@ from ..hub_cards import write_model_card
 from ..modeling_robovlms import RoboVLMPreTrainedModel
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
+from .block_trainer import BlockTrainer
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import build_dataset
@@ -48,7 +49,7 @@ def train(
     with training.main_process_first(desc="writing the backbone"):
         vla, processor = build_vla(arguments, dataset, work, lora)
     model = trainable(vla, freezing, lora)
-    trainer = Trainer(
+    trainer = BlockTrainer(
         model=model,
         args=training,
         train_dataset=dataset,

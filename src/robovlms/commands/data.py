@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from robovlms.data import inspect
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
+def run(prog: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     inspect.add_arguments(commands.add_parser("inspect", help="print a summary and write an HTML page"))
-    inspect.run(parser.parse_args(arguments))
+    return inspect.run(parser.parse_args(arguments))

@@ -1,0 +1,53 @@
+"""What is in a CALVIN folder and what is wrong with it."""
+
+from collections import Counter
+
+import numpy as np
+
+from .calvin import CalvinDataset
+from .errors import DatasetError
+from .inspection_findings import Inspection, dimension_problems
+from .statistics import compute_statistics
+
+
+def inspect_calvin(folder: str, episodes: int, frames: int) -> Inspection:
+    """Reads the actions and states of all annotated frames, and `frames` images of each of `episodes` annotations."""
+    found = Inspection(str(folder))
+    try:
+        dataset = CalvinDataset(folder, window_size=1, chunk_size=1)
+    except DatasetError as error:
+        found.problems.append(str(error))
+        return found
+    found.lengths = [end - start for start, end, _ in dataset.annotations]
+    found.tasks = Counter(text for *_, text in dataset.annotations)
+    found.summary = {
+        "format": "CALVIN",
+        "split": dataset.folder.name,
+        "fps": dataset.fps,
+        "annotations": dataset.num_episodes,
+        "frames": sum(found.lengths),
+        "annotation length": f"{min(found.lengths)} ... {max(found.lengths)}",
+        "instructions": len(found.tasks),
+    }
+    try:
+        tables = {
+            "rel_actions": (dataset.action, dataset.action_names),
+            "robot_obs": (dataset.state, dataset.state_names),
+        }
+    except DatasetError as error:  # the first file that cannot be read
+        found.problems.append(str(error))
+        return found
+    for key, (values, names) in tables.items():
+        found.columns[key], found.names[key] = values, names
+        found.statistics[key] = compute_statistics(values)
+        found.problems += dimension_problems(found, key, values, lambda row: f"annotated frame {row}")
+    for number in np.linspace(0, dataset.num_episodes - 1, min(episodes, dataset.num_episodes)).astype(int).tolist():
+        _take_filmstrips(found, dataset, number, frames)
+    return found
+
+
+def _take_filmstrips(found: Inspection, dataset: CalvinDataset, number: int, frames: int) -> None:
+    start, end, text = dataset.annotations[number]
+    shown = np.linspace(start, end - 1, min(frames, end - start)).astype(int)
+    for camera in dataset.cameras:
+        found.add_filmstrip(number, camera, text, dataset.images(camera, shown, number))

@@ -1,0 +1,48 @@
+"""What an inspection of a dataset found, and what makes a column suspicious."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+FAR = 5.0  # a value further outside q01 ... q99 than this many times their distance is called out of range
+
+
+@dataclass
+class Inspection:
+    """Findings about one dataset. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
+
+    name: str
+    summary: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    statistics: dict[str, dict] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    tasks: Counter = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
+    filmstrips: list[tuple[int, str, str, np.ndarray]] = field(default_factory=list)
+
+    def add_filmstrip(self, episode: int, camera: str, task: str, images: np.ndarray) -> None:
+        if images.std() < 1:
+            self.problems.append(f"camera {camera!r} shows one flat colour in episode {episode}")
+        self.filmstrips.append((episode, camera, task, images))
+
+
+def dimension_problems(found: Inspection, key: str, values: np.ndarray, place: Callable[[int], str]) -> Iterator[str]:
+    """Dimensions of `values` (rows, width) that never move, or have values far out of their range; `place` names a row."""
+    stats = found.statistics[key]
+    for number, name in enumerate(found.names[key]):
+        low, high = stats["q01"][number], stats["q99"][number]
+        if stats["min"][number] == stats["max"][number]:
+            yield f"{key} {name!r} never changes: always {stats['min'][number]:g}"
+            continue
+        column = np.nan_to_num(values[:, number].astype(np.float64), nan=low, posinf=low, neginf=low)
+        reach = FAR * max(high - low, 1e-12)
+        outside = np.flatnonzero((column < low - reach) | (column > high + reach))
+        if len(outside) and high > low:
+            worst = outside[np.argmax(np.abs(column[outside] - (low + high) / 2))]
+            yield (
+                f"{key} {name!r} is far out of its range {low:g} ... {high:g} (q01 ... q99) in {len(outside)} frames, "
+                f"the worst {column[worst]:g} at {place(int(worst))}"
+            )

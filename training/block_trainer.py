@@ -1,0 +1,22 @@
+"""`transformers.Trainer` over more decoded frames than memory holds."""
+
+from torch.utils.data import Sampler
+from transformers import Trainer
+
+from ..data import EpisodeBlockSampler
+
+
+class BlockTrainer(Trainer):
+    """Draws samples in blocks of episodes, so that each frame is decoded about once, not once per window.
+
+    Datasets whose frames all fit in their cache are shuffled as a whole, as `Trainer` does it. The order depends on the
+    seed, the epoch and the number of processes and workers, each of which draws blocks of its own.
+    """
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if getattr(dataset, "fits_in_cache", True):
+            return super()._get_train_sampler(train_dataset)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        streams = self.args.world_size * max(1, self.args.dataloader_num_workers)
+        return EpisodeBlockSampler(dataset, seed, streams=streams, batch_size=self._train_batch_size)
