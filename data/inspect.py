@@ -27,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of the Hub id")
     parser.add_argument("--output", type=Path, help="the page to write (default: inspect_NAME.html here)")
     parser.add_argument("--episodes", type=int, default=8, help="episodes shown as filmstrips")
+    parser.add_argument("--decode-all", action="store_true", help="decode every image, to find damage anywhere (slow)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints and writes the findings; returns 1 where there are problems, else 0."""
-    found = inspect_dataset(arguments.dataset, arguments.revision, arguments.episodes)
+    found = inspect_dataset(arguments.dataset, arguments.revision, arguments.episodes, decode_all=arguments.decode_all)
     print(as_text(found))
     page = arguments.output or Path(f"inspect_{Path(arguments.dataset).resolve().name}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def as_text(found: Inspection) -> str:
         for number, name in enumerate(found.names[key]):
             values = (stats[column][number] for column in ("min", "q01", "mean", "q99", "max", "std"))
             lines.append(f"    {name:<22}" + "".join(f"{value:12.4g}" for value in values))
-    lines += [f"  {count:>6} x {task}" for task, count in found.tasks.most_common(10)]
+    lines += [f"  {count:>6} x {task or '(empty)'}" for task, count in found.tasks.most_common(10)]
     if len(found.tasks) > 10:
         lines.append(f"         ... and {len(found.tasks) - 10} more instructions")
     lines.append(f"{len(found.problems)} problems" if found.problems else "No problems found.")

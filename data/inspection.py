@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from .calvin import ANNOTATIONS
 from .errors import DatasetError
@@ -19,8 +20,15 @@ from .video import VideoError, frame_times
 TOLERANCE = 1e-4  # seconds
 
 
-def inspect_dataset(folder_or_id: str, revision: str | None = None, episodes: int = 8, frames: int = 8) -> Inspection:
-    """Of a LeRobotDataset or a CALVIN folder: reads all tables and all video timestamps, and decodes `frames` images of each of `episodes` episodes."""
+def inspect_dataset(
+    folder_or_id: str | Path,
+    revision: str | None = None,
+    episodes: int = 8,
+    frames: int = 8,
+    decode_all: bool = False,
+) -> Inspection:
+    """Of a LeRobotDataset or a CALVIN folder. Reads all tables and all video timestamps, and decodes `frames` images of
+    each of `episodes` episodes; with `decode_all` every image of a LeRobotDataset."""
     if any((Path(folder_or_id) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
         return inspect_calvin(folder_or_id, episodes, frames)
     found = Inspection(str(folder_or_id))
@@ -36,6 +44,8 @@ def inspect_dataset(folder_or_id: str, revision: str | None = None, episodes: in
         found.problems += _video_problems(metadata, readable, tables)
         chosen = [readable[i] for i in np.linspace(0, len(readable) - 1, min(episodes, len(readable))).astype(int)]
         _take_filmstrips(found, metadata, chosen, frames)
+        if decode_all:
+            _decode_all(found, metadata, readable)
     return found
 
 
@@ -190,3 +200,18 @@ def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: lis
                     found.problems.append(str(error))
                 continue
             found.add_filmstrip(episode.index, camera, "; ".join(episode.tasks), images)
+
+
+def _decode_all(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode]) -> None:
+    for episode in tqdm(episodes, desc="decoding", unit="episode"):
+        try:
+            dataset = LeRobotDataset(metadata.source, 1, 1, list(metadata.camera_keys), episodes=[episode.index])
+        except DatasetError:
+            continue  # its rows are among the problems
+        for camera in dataset.camera_keys:
+            try:
+                for start in range(0, episode.length, 64):
+                    dataset.images(camera, 0, np.arange(start, min(start + 64, episode.length)))
+            except DatasetError as error:
+                if str(error) not in found.problems:
+                    found.problems.append(str(error))

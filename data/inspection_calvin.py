@@ -1,6 +1,7 @@
 """What is in a CALVIN folder and what is wrong with it."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .inspection_findings import Inspection, dimension_problems
 from .statistics import compute_statistics
 
 
-def inspect_calvin(folder: str, episodes: int, frames: int) -> Inspection:
+def inspect_calvin(folder: str | Path, episodes: int, frames: int) -> Inspection:
     """Reads the actions and states of all annotated frames, and `frames` images of each of `episodes` annotations."""
     found = Inspection(str(folder))
     try:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from .errors import DatasetError
 from .lerobot_metadata import Episode, LeRobotMetadata
@@ -34,7 +35,7 @@ def read_tables(metadata: LeRobotMetadata, episodes: Sequence[Episode], keys: Se
         if episode.length < 1:
             raise DatasetError("empty episode", source, episode.index, episode.data_file)
         by_file.setdefault(episode.data_file, []).append(position)
-    for file, positions in by_file.items():
+    for file, positions in tqdm(by_file.items(), desc="reading tables", unit="file", disable=len(by_file) < 1000):
         first = episodes[positions[0]].index
         path = source.file(file, first)
         try:

@@ -1,13 +1,15 @@
 """Where a dataset's files are: a local folder, or a Hub repository whose files are fetched when first needed."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from tqdm.contrib.concurrent import thread_map
 
 from .errors import DatasetError
+
+PROGRESS_BAR_FROM = 20  # files
 
 
 class DatasetSource:
@@ -25,7 +27,8 @@ class DatasetSource:
             self.root = Path(folder_or_id)
             return
         try:
-            self.root = Path(self._download(["meta/*"]))
+            meta = {"revision": revision, "allow_patterns": ["meta/*"]}
+            self.root = Path(snapshot_download(self.name, repo_type="dataset", **meta))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
             raise DatasetError(f"neither a local folder nor a Hub dataset: {error}", self.name) from error
         if self.root.parent.name == "snapshots":  # later files come from the same commit
@@ -34,21 +37,26 @@ class DatasetSource:
     def __str__(self) -> str:
         return self.name
 
-    def _download(self, patterns: list[str]) -> str:
-        return snapshot_download(self.name, repo_type="dataset", revision=self.revision, allow_patterns=patterns)
-
     def fetch(self, files: Iterable[str]) -> None:
         """Downloads several files at once (nothing to do for a local folder)."""
         missing = [] if self.is_local else [file for file in dict.fromkeys(files) if not (self.root / file).exists()]
         if missing:
-            self._download(missing)
+            quiet = len(missing) < PROGRESS_BAR_FROM
+            thread_map(self._download, missing, max_workers=8, desc=f"downloading {self.name}", disable=quiet)
+
+    def _download(self, file: str) -> None:
+        try:
+            hf_hub_download(self.name, file, repo_type="dataset", revision=self.revision)
+        except LocalEntryNotFoundError as error:  # no connection, and not in the cache
+            raise DatasetError(f"cannot be downloaded: {error}", self.name, file=file) from error
+        except EntryNotFoundError:
+            return  # `file` says so where it is asked for
 
     def file(self, relative: str, episode: int | None = None) -> Path:
         """The local path of a file of the dataset; DatasetError where it does not exist."""
         path = self.root / relative
         if not path.exists() and not self.is_local:
-            with suppress(EntryNotFoundError):
-                path = Path(hf_hub_download(self.name, relative, repo_type="dataset", revision=self.revision))
+            self._download(relative)
         if not path.exists():
             raise DatasetError("missing file", self.name, episode, relative)
         return path

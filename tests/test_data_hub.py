@@ -98,3 +98,10 @@ def test_hub_errors_name_the_dataset(hub):
     dataset = LeRobotDataset(REPOSITORY)
     with pytest.raises(DatasetError, match=r"missing file.*someone/demonstrations.*episode 0.*file-000\.mp4"):
         dataset[0]
+
+
+def test_a_lost_connection_is_not_a_missing_file(hub, monkeypatch):
+    dataset = LeRobotDataset(REPOSITORY)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DatasetError, match=r"cannot be downloaded.*someone/demonstrations.*file-000\.mp4"):
+        dataset[0]

@@ -115,6 +115,17 @@ def test_missing_video_frames_are_found(folder):
     assert "episode 2" in problems and VIDEO in problems
 
 
+def test_damage_between_the_shown_frames_is_found_by_decoding_all(folder):
+    data = bytearray((folder / VIDEO).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
+    (folder / VIDEO).write_bytes(data)
+    problems = inspect_dataset(folder, episodes=1, frames=1, decode_all=True).problems
+    assert inspect_dataset(folder, episodes=1, frames=1).problems == []
+    assert (
+        len(problems) == 1 and "camera 'static'" in problems[0] and "episode 1" in problems[0] and VIDEO in problems[0]
+    )
+
+
 def test_calvin_folders(tmp_path, capsys):
     folder = small_calvin(tmp_path)
     found = inspect_dataset(folder, episodes=1, frames=3)
