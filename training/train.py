@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-from huggingface_hub import HfApi
 from peft import PeftModel, get_peft_model
 from torch import nn
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from ..data import VLACollator
 from ..hub_cards import write_model_card
 from ..modeling_robovlms import RoboVLMPreTrainedModel
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
-from .block_trainer import BlockTrainer
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import build_dataset
@@ -20,8 +18,7 @@ from .freezing import freeze
 from .lora import lora_config, save_adapter
 from .monitor import monitor
 from .rollouts import Rollouts, suite_score
-
-PRIVATE = ("checkpoint-*", "training_args.bin", "scratch_backbone/*", "runs/*")  # they tell of the machine
+from .vla_trainer import VLATrainer
 
 
 def train(
@@ -49,12 +46,13 @@ def train(
     with training.main_process_first(desc="writing the backbone"):
         vla, processor = build_vla(arguments, dataset, work, lora)
     model = trainable(vla, freezing, lora)
-    trainer = BlockTrainer(
+    trainer = VLATrainer(
         model=model,
         args=training,
         train_dataset=dataset,
         eval_dataset=build_dataset(arguments, arguments.eval_dataset) if arguments.eval_dataset else None,
         data_collator=VLACollator(processor),
+        processing_class=processor,
     )
     names = {contract.action.names for contract in processor.contracts.values()}
     monitor(trainer, names.pop() if len(names) == 1 else None)
@@ -98,7 +96,7 @@ def trainable(vla: RoboVLMPreTrainedModel, freezing: FreezingArguments, lora: Lo
     return model
 
 
-def save(trainer: Trainer, processor: RoboVLMProcessor, output: Path) -> None:
+def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> None:
     """Model, processor and card, and not the Trainer's own files, which tell of this machine."""
     vla = trainer.accelerator.unwrap_model(trainer.model)
     if isinstance(vla, PeftModel):
@@ -110,7 +108,7 @@ def save(trainer: Trainer, processor: RoboVLMProcessor, output: Path) -> None:
         vla = vla.merge_and_unload()
     vla.save_pretrained(output)
     processor.save_pretrained(output)
-    trainer.state.save_to_json(str(output / "trainer_state.json"))
+    trainer.write_recipe(output)
     write_model_card(output)
     if trainer.args.push_to_hub:
-        HfApi().upload_folder(repo_id=trainer.hub_model_id, folder_path=output, ignore_patterns=list(PRIVATE))
+        trainer.publish(output, "End of training")

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo
-from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 
-# Beside these, what a recipe is made of differs from the library's defaults, or is of the machine.
+from .block_trainer import BlockTrainer
+
+# What a reader wants to know of the arguments: nothing of the machine, and no token.
 RECIPE = (
     "learning_rate",
     "lr_scheduler_type",
@@ -24,9 +25,9 @@ RECIPE = (
 )
 
 
-class VLATrainer(Trainer):
+class VLATrainer(BlockTrainer):
     """`transformers.Trainer` with `push_to_hub=True` as a VLA needs it: model, processor with its contract, code, card,
-    training recipe and curves in one commit per push, and nothing of this machine.
+    training recipe and curves in one commit per push, and nothing of this machine. Draws samples in blocks, as its base does.
 
     Pass the processor as `processing_class`. `training_args.bin`, which holds local paths and, if one was passed, the
     access token, is not written; `training_recipe.json` has what readers need of it.
@@ -34,14 +35,41 @@ class VLATrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
-        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
-        (folder / "training_args.bin").unlink(missing_ok=True)
         if self.args.should_save:
-            values = self.args.to_dict()
-            recipe = {name: values[name] for name in RECIPE} | {"processes": self.args.world_size}
-            (folder / "training_recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
+            folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+            (folder / "training_args.bin").unlink(missing_ok=True)
             if not (folder / "config.json").exists():  # an adapter's files say nothing of the VLA
                 self.accelerator.unwrap_model(self.model).config.save_pretrained(folder)
+
+    def write_recipe(self, folder: str | Path) -> None:
+        """`trainer_state.json` and `training_recipe.json`, of which a card tells."""
+        values = self.args.to_dict()
+        recipe = {name: values[name] for name in RECIPE} | {"processes": self.args.world_size}
+        (Path(folder) / "training_recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
+        self.state.save_to_json(str(Path(folder) / "trainer_state.json"))
+
+    def publish(
+        self,
+        folder: str | Path,
+        commit_message: str | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        **metadata: Any,
+    ) -> CommitInfo:
+        """Push what a reader needs of `folder` to the run's repository; `metadata` (`license`, `datasets`) goes into the
+        card."""
+        from robovlms.publishing.push import push  # the package's face: above this folder
+
+        self.write_recipe(folder)
+        return push(
+            folder,
+            self.hub_model_id,
+            private=self.args.hub_private_repo,
+            token=token or self.args.hub_token,
+            revision=revision or self.args.hub_revision,
+            commit_message=commit_message,
+            **metadata,
+        )
 
     def push_to_hub(
         self,
@@ -49,32 +77,20 @@ class VLATrainer(Trainer):
         blocking: bool = True,
         token: str | None = None,
         revision: str | None = None,
+        private: bool | None = None,
+        license: str | None = None,
+        dataset: list[str] | None = None,
         **kwargs: Any,
     ) -> CommitInfo | None:
-        """Publish the present model; always waits until that is done. `license` and `datasets` go into the card."""
+        """Publish the present model; always waits until that is done. `license` and `dataset` go into the card, other
+        options of the plain Trainer's card have no use here."""
         if self.hub_model_id is None:
-            self.init_hf_repo(token=token)
+            self.init_hf_repo(token=token, private=private)
         self.save_model(_internal_call=True)
-        if self.is_world_process_zero():
-            return self._publish(Path(self.args.output_dir), commit_message, token, revision, **kwargs)
-        return None
+        if not self.is_world_process_zero():
+            return None
+        return self.publish(self.args.output_dir, commit_message, token, revision, license=license, datasets=dataset)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         if self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END:
-            self._publish(Path(checkpoint_folder), f"Training in progress, step {self.state.global_step}", None, None)
-
-    def _publish(
-        self, folder: Path, message: str | None, token: str | None, revision: str | None, **metadata: Any
-    ) -> CommitInfo:
-        from robovlms.publishing.push import push  # the package's face: above this folder
-
-        self.state.save_to_json(str(folder / "trainer_state.json"))
-        return push(
-            folder,
-            self.hub_model_id,
-            private=self.args.hub_private_repo,
-            token=token or self.args.hub_token,
-            revision=revision or self.args.hub_revision,
-            commit_message=message,
-            **{name: value for name, value in metadata.items() if name in ("license", "datasets")},
-        )
+            self.publish(checkpoint_folder, f"Training in progress, step {self.state.global_step}")

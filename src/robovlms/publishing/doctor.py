@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-
 from robovlms.serving.checkpoint_record import FILE, CheckpointRecord, library_versions
 
 from .behaviour_checks import check_behaviour
 from .contract_checks import check_contract, check_evaluations, read_contracts
 from .file_checks import check_files, check_versions, check_weights, saved_versions
 from .findings import Examination, Finding
+from .loading import checkpoint_folder
 
 
 def examine(name_or_path: str, revision: str | None = None) -> Examination:
@@ -19,9 +18,7 @@ def examine(name_or_path: str, revision: str | None = None) -> Examination:
         name_or_path: folder or Hub id.
         revision: of a Hub id.
     """
-    folder = Path(name_or_path)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(name_or_path, revision=revision))
+    folder = checkpoint_folder(name_or_path, revision)
     record, findings = read_record(folder)
     findings += check_files(folder)
     findings += check_weights(folder, record)

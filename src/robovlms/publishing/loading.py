@@ -1,24 +1,25 @@
-"""A published checkpoint from its files, adapters included."""
+"""A checkpoint or an adapter, from a folder or the Hub."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoProcessor
+from huggingface_hub import snapshot_download
+from transformers import AutoModel, AutoProcessor
 
-from robovlms.modeling_robovlms import STRUCTURES
+from robovlms.training.lora import load_adapter
 
 
-def load_checkpoint(folder: Path) -> tuple[Any, Any]:
-    """Model and processor in `folder`. An adapter is put on its base: another VLA, or the vision-language model that the
-    adapter's VLA was built over."""
+def load_checkpoint(name_or_path: str | Path, revision: str | None = None) -> tuple[Any, Any]:
+    """Model and processor. An adapter is put on its base: another VLA, or the vision-language model over which the
+    adapter's VLA was built."""
+    folder = checkpoint_folder(name_or_path, revision)
     processor = AutoProcessor.from_pretrained(folder)
-    adapter = folder / "adapter_config.json"
-    if not adapter.exists():
-        return AutoModel.from_pretrained(folder).eval(), processor
-    from peft import PeftModel
+    if (folder / "adapter_config.json").exists():
+        return load_adapter(str(folder)).eval(), processor
+    return AutoModel.from_pretrained(folder).eval(), processor
 
-    base = json.loads(adapter.read_text())["base_model_name_or_path"]
-    config = AutoConfig.from_pretrained(folder)
-    vla = STRUCTURES[config.structure].from_pretrained(base, config=config)
-    return PeftModel.from_pretrained(vla, str(folder)).eval(), processor
+
+def checkpoint_folder(name_or_path: str | Path, revision: str | None = None) -> Path:
+    """The folder itself, or the one into which a repository of the Hub is downloaded."""
+    folder = Path(name_or_path)
+    return folder if folder.is_dir() else Path(snapshot_download(str(name_or_path), revision=revision))
