@@ -177,7 +177,7 @@ class LeRobotDataset(Dataset):
     @property
     def fits_in_cache(self) -> bool:
         """Whether a process can keep all decoded frames; else samples should be drawn in blocks of episodes."""
-        return int(self.tables.starts[-1]) * self._frame_bytes <= self.cache.max_bytes
+        return int(self.tables.starts[-1]) * int(self._frame_bytes) <= self.cache.max_bytes
 
     def expect_blocks(self, block_episodes: int | None) -> None:
         """Told by EpisodeBlockSampler: samples come from so many episodes (or stretches of them) at a time.
@@ -285,9 +285,8 @@ class LeRobotDataset(Dataset):
 
     def _choose_cameras(self, cameras: Sequence[str] | None) -> dict[str, str]:
         known = self.metadata.camera_keys
-        if cameras is None and self.known_embodiment is None:
-            return known
-        cameras = self.known_embodiment.cameras if cameras is None else cameras
+        if cameras is None:
+            cameras = list(known) if self.known_embodiment is None else self.known_embodiment.cameras
         unknown = [camera for camera in cameras if camera not in known]
         if unknown:
             raise DatasetError(f"unknown cameras {unknown}, the dataset has {list(known)}", self.metadata.source)

@@ -85,7 +85,7 @@ def check_tables(
     for key in finite:
         report(~np.isfinite(tables.columns[key]).all(axis=1), f"non-finite values in {key!r}")
     frames = np.concatenate([np.arange(episode.length) for episode in episodes])
-    report(tables.columns["frame_index"][:, 0] != frames, "frame_index does not count from 0")
+    report(np.not_equal(tables.columns["frame_index"][:, 0], frames), "frame_index does not count from 0")
     late = np.abs(tables.columns["timestamp"][:, 0].astype(np.float64) - frames / metadata.fps)
     slack = tolerance + 1e-6 * frames / metadata.fps  # timestamps are float32
     report(
