@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,24 +11,33 @@ import numpy as np
 import pytest
 import yaml
 from hub_server import TOKEN, LocalHub
-from huggingface_hub import ModelCard
-from peft import LoraConfig, get_peft_model
+from huggingface_hub import DatasetCard, ModelCard
 
-from robovlms import PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms import LSTMHeadConfig, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.data import LeRobotWriter
 from robovlms.evaluation import EvaluationRecord, Score
 
-ACTION = """
-import sys
+HEAD = LSTMHeadConfig(hidden_size=32, num_layers=1, decoder_sizes=(32,))
+# What each process that talks to the Hub begins with.
+PROLOGUE = """
+import io, sys
+from contextlib import redirect_stderr
 import numpy as np, torch
+from transformers import AutoModel, AutoProcessor
+from robovlms.cli import main
 from robovlms.serving import random_observation
 
-def action(model, processor):
-    images = {name: pixels[None] for name, pixels in random_observation(processor.contract())["images"].items()}
+def robovlms(*arguments):
+    with redirect_stderr(io.StringIO()) as errors:
+        status = main(list(arguments))
+    return status, errors.getvalue()
+
+def action(name, **options):
+    model, processor = AutoModel.from_pretrained(name, **options), AutoProcessor.from_pretrained(name, **options)
+    contract = processor.contract()
     window = model.config.window_size
-    images = {name: np.repeat(pixels, window, 0) for name, pixels in images.items()}
-    state = np.zeros((1, window, processor.contract().state_dim))
-    return model.eval().predict_action(**processor(images, "open", state=state)).double().sum().item()
+    images = {key: np.repeat(pixels[None], window, 0) for key, pixels in random_observation(contract)["images"].items()}
+    return model.eval().predict_action(**processor(images, "open", state=np.zeros((1, window, contract.state_dim))))
 """
 
 
@@ -39,16 +47,17 @@ def hub():
         yield running
 
 
-def process(hub, home: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
-    environment = {**os.environ, **hub.environment(home, **options)}
-    if options.get("token", "") is None:
-        environment.pop("HF_TOKEN", None)
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+def environment(hub, home: Path, token: str | None = TOKEN) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "HF_TOKEN"} | hub.environment(home, token)
 
 
-def robovlms(hub, home: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
-    return process(hub, home, "-m", "robovlms.cli", *arguments, **options)
+def run(hub, home: Path, script: str, *arguments, token: str | None = TOKEN) -> str:
+    """Run a script in a process whose Hub is ours; returns what it prints."""
+    command = [sys.executable, "-c", PROLOGUE + script, *map(str, arguments)]
+    variables = environment(hub, home, token)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def record_of(contract) -> EvaluationRecord:
@@ -73,9 +82,8 @@ def record_of(contract) -> EvaluationRecord:
 def checkpoint(backbone, contract, tmp_path) -> Path:
     """A checkpoint with results, a curve and a film, and what a training run leaves beside it."""
     folder, agreed = tmp_path / "my_vla", contract(window_size=2)
-    PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), agreed).save_pretrained(
-        folder, max_shard_size="2MB"
-    )
+    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), agreed, head_config=HEAD)
+    vla.save_pretrained(folder, max_shard_size="300KB")
     RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), agreed).save_pretrained(folder)
     record_of(agreed).save(folder / "evaluation.json")
     logs = [{"step": step, "loss": 1.0 / step, "learning_rate": 1e-3, "epoch": 0.1} for step in range(1, 20)]
@@ -90,127 +98,116 @@ def checkpoint(backbone, contract, tmp_path) -> Path:
 
 
 def test_push_in_one_commit_and_load_by_revision(hub, checkpoint, tmp_path):
-    done = robovlms(hub, tmp_path / "home", "push", checkpoint, "me/my_vla", "--license", "apache-2.0")
-    assert done.returncode == 0, done.stderr[-3000:]
-    first = re.search(r"revision='([0-9a-f]{40})'", done.stdout)[1]
+    script = """
+folder = sys.argv[1]
+assert robovlms("push", folder, "me/my_vla", "--license", "apache-2.0")[0] == 0
+before = action(folder)
+assert torch.equal(action("me/my_vla"), before)
+model, processor = AutoModel.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+model.action_tokens.weight.data += 0.5
+model.save_pretrained(folder)
+processor.save_pretrained(folder)
+from huggingface_hub import HfApi
+first = HfApi().model_info("me/my_vla").sha
+print("FIRST", first)
+assert robovlms("push", folder, "me/my_vla")[0] == 0
+assert not torch.equal(action("me/my_vla"), before)
+assert torch.equal(action("me/my_vla", revision=first), before)
+assert robovlms("doctor", "me/my_vla", "--revision", first)[0] == 0
+assert robovlms("doctor", "me/my_vla")[0] == 0
+"""
+    first = re.search(r"FIRST (\w+)", run(hub, tmp_path / "home", script, checkpoint))[1]
     repository = hub.repositories["models", "me/my_vla"]
-    assert len(repository.commits) == 2  # an empty first one, and everything
-    files = hub.files("me/my_vla")
+    assert len(repository.commits) == 3  # an empty one, and one per push
+    files = hub.files("me/my_vla", revision=first)
     wanted = {"config.json", "processor_config.json", "README.md", "evaluation.json", "videos/rollout.mp4"}
     wanted |= {".eval_results/tabletop.yaml", "pictures/losses.png", "checkpoint_record.json", "policy_head.py"}
     assert wanted <= files.keys() and not any("training_args" in name or "checkpoint-" in name for name in files)
     assert sum(name.endswith(".safetensors") for name in files) > 1
-    for name, content in files.items():
-        for secret in (str(tmp_path), str(Path.home()) + "/", "hf_sss", hub.url):
-            assert secret.encode() not in content, (name, secret)
-
-    script = ACTION + "\n".join(
-        [
-            "import robovlms",
-            "from transformers import AutoModel, AutoProcessor",
-            "load = {'pretrained_model_name_or_path': sys.argv[1]} | ({'revision': sys.argv[2]} if sys.argv[2] else {})",
-            "print('ACTION', action(AutoModel.from_pretrained(**load), AutoProcessor.from_pretrained(**load)))",
-        ]
-    )
-
-    def action(name: str, revision: str = "", **options) -> str:
-        done = process(hub, tmp_path / "home", "-c", script, name, revision, **options)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return re.search(r"ACTION (\S+)", done.stdout)[1]
-
-    ours = action(str(checkpoint))
-    assert action("me/my_vla") == ours
-    # A second version: the first stays where its revision points.
-    import torch
-
-    from robovlms import PolicyHeadContinuousVLA
-
-    vla = PolicyHeadContinuousVLA.from_pretrained(checkpoint)
-    processor = RoboVLMProcessor.from_pretrained(checkpoint)
-    with torch.no_grad():
-        vla.action_tokens.weight.add_(0.5)
-    vla.save_pretrained(checkpoint)
-    processor.save_pretrained(checkpoint)
-    assert robovlms(hub, tmp_path / "home", "push", checkpoint, "me/my_vla").returncode == 0
     assert sum(name.endswith(".safetensors") for name in hub.files("me/my_vla")) == 1  # no stale shards
-    assert action("me/my_vla") != ours
-    assert action("me/my_vla", first) == ours
-    examined = robovlms(hub, tmp_path / "home", "doctor", "me/my_vla", "--revision", first)
-    assert examined.returncode == 0, examined.stdout
+    for name, content in files.items():
+        for secret in (str(tmp_path), str(Path.home()) + "/", "hf_sss", hub.url, TOKEN):
+            assert secret.encode() not in content, (name, secret)
 
 
 def test_interrupted_push_goes_on_where_it_was(hub, checkpoint, tmp_path):
     hub.hold_after = 2
-    environment = {**os.environ, **hub.environment(tmp_path / "home")}
-    command = [sys.executable, "-m", "robovlms.cli", "push", str(checkpoint), "me/my_vla"]
-    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    push = "assert robovlms('push', sys.argv[1], 'me/my_vla')[0] == 0"
+    command = [sys.executable, "-c", PROLOGUE + push, str(checkpoint)]
+    variables = environment(hub, tmp_path / "home")
+    running = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert hub.held.wait(120)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    running.kill()
+    running.wait()
     assert len(hub.uploads) == hub.hold_after and not hub.files("me/my_vla")  # nothing is half published
-    before = list(hub.uploads)
     hub.hold_after = None
     hub.released.set()
-    done = robovlms(hub, tmp_path / "home", "push", checkpoint, "me/my_vla")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert len(hub.uploads) > len(before) and len(set(hub.uploads)) == len(hub.uploads)  # none twice
+    run(hub, tmp_path / "home", push, checkpoint)
+    assert len(hub.uploads) > 2 and len(set(hub.uploads)) == len(hub.uploads)  # none twice
     for file in checkpoint.glob("*.safetensors"):
         assert hub.files("me/my_vla")[file.name] == file.read_bytes()
 
 
 def test_private_repositories_need_a_token(hub, checkpoint, tmp_path):
-    done = robovlms(hub, tmp_path / "home", "push", checkpoint, "me/secret", token=None)
-    assert done.returncode == 1 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
-    assert robovlms(hub, tmp_path / "home", "push", checkpoint, "me/secret", "--private").returncode == 0
+    run(
+        hub,
+        tmp_path / "home",
+        "assert robovlms('push', sys.argv[1], 'me/secret', '--private')[0] == 0\n"
+        "assert robovlms('doctor', 'me/secret')[0] == 0",
+        checkpoint,
+    )
     assert hub.repositories["models", "me/secret"].private
-    assert robovlms(hub, tmp_path / "home", "doctor", "me/secret").returncode == 0
-    done = robovlms(hub, tmp_path / "elsewhere", "doctor", "me/secret", token=None)
-    assert done.returncode == 1 and "hf auth login" in done.stderr and "Traceback" not in done.stderr
+    script = """
+for arguments in (("push", sys.argv[1], "me/other"), ("doctor", "me/secret")):
+    status, errors = robovlms(*arguments)
+    assert status == 1 and "hf auth login" in errors and "Traceback" not in errors, errors
+"""
+    run(hub, tmp_path / "elsewhere", script, checkpoint, token=None)
 
 
-def test_adapter_and_dataset_round_trips(hub, checkpoint, backbone, contract, tmp_path):
-    assert robovlms(hub, tmp_path / "home", "push", checkpoint, "me/base").returncode == 0
-    vla = PolicyHeadContinuousVLA.from_pretrained(checkpoint)
-    targets = LoraConfig(r=2, target_modules=r".*text_model.*q_proj", modules_to_save=["head", "action_tokens"])
-    adapted = get_peft_model(vla, targets)
-    adapter = tmp_path / "my_adapter"
-    adapted.save_pretrained(adapter, save_embedding_layers=False)
-    vla.config.save_pretrained(adapter)
-    RoboVLMProcessor.from_pretrained(checkpoint).save_pretrained(adapter)
-    refused = robovlms(hub, tmp_path / "home", "push", adapter, "me/adapter")
-    assert refused.returncode == 1 and "--base-model" in refused.stderr
-    done = robovlms(hub, tmp_path / "home", "push", adapter, "me/adapter", "--base-model", "me/base")
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_adapter_and_dataset_round_trips(hub, checkpoint, tmp_path):
+    adapter, folder = tmp_path / "my_adapter", tmp_path / "demonstrations"
+    with LeRobotWriter(folder, 10, "arm") as writer:
+        writer.add_episode({"images": {"static": np.zeros((6, 64, 64, 3), np.uint8)}, "action": np.ones((6, 2))}, "go")
+    script = """
+from peft import get_peft_model
+from robovlms.data import LeRobotDataset
+from robovlms.publishing import load_checkpoint
+from robovlms.training import lora_config, save_adapter
+base, adapter, demonstrations = sys.argv[1:]
+assert robovlms("push", base, "me/base")[0] == 0
+vla = AutoModel.from_pretrained(base)
+adapted = get_peft_model(vla, lora_config(vla, rank=2, init_lora_weights=False))
+save_adapter(adapted, adapter)
+AutoProcessor.from_pretrained(base).save_pretrained(adapter)
+status, errors = robovlms("push", adapter, "me/adapter")
+assert status == 1 and "--base-model" in errors, errors
+assert robovlms("push", adapter, "me/adapter", "--base-model", "me/base")[0] == 0
+loaded = dict(load_checkpoint("me/adapter")[0].named_parameters())
+assert all(torch.equal(value, loaded[name]) for name, value in adapted.named_parameters())
+assert robovlms("doctor", "me/adapter")[0] == 0
+
+assert robovlms("push", demonstrations, "me/demonstrations")[0] == 0
+dataset = LeRobotDataset("me/demonstrations")
+print(len(dataset), dataset.origin)
+"""
+    assert "6 me/demonstrations@" in run(hub, tmp_path / "home", script, checkpoint, adapter, folder)
     files = hub.files("me/adapter")
     assert "adapter_model.safetensors" in files and "model.safetensors" not in files
     card = ModelCard(files["README.md"].decode())
     assert card.data.base_model == "me/base" and card.data.base_model_relation == "adapter"
-    assert robovlms(hub, tmp_path / "home", "doctor", "me/adapter").returncode == 0
-
-    folder = tmp_path / "demonstrations"
-    with LeRobotWriter(folder, 10, "arm") as writer:
-        writer.add_episode({"images": {"static": np.zeros((6, 64, 64, 3), np.uint8)}, "action": np.ones((6, 2))}, "go")
-    done = robovlms(hub, tmp_path / "home", "push", folder, "me/demonstrations")
-    assert done.returncode == 0, done.stderr[-3000:]
-    script = (
-        "from robovlms.data import LeRobotDataset; d = LeRobotDataset('me/demonstrations'); print(len(d), d.origin)"
-    )
-    done = process(hub, tmp_path / "home", "-c", script)
-    assert done.stdout.startswith("6 me/demonstrations@"), done.stderr[-2000:]
+    card = DatasetCard(hub.files("me/demonstrations", "datasets")["README.md"].decode())
+    assert card.data.task_categories == ["robotics"] and "1 episodes, 6 frames" in card.text
 
 
 def test_the_models_own_push(hub, checkpoint, tmp_path):
     """`vla.push_to_hub` and `processor.push_to_hub`, the one after the other, as transformers' users do it."""
     script = """
-import sys
-import robovlms
-from transformers import AutoModel, AutoProcessor
 AutoModel.from_pretrained(sys.argv[1]).push_to_hub("me/pushed")
 AutoProcessor.from_pretrained(sys.argv[1]).push_to_hub("me/pushed")
-policy = robovlms.Policy.from_pretrained("me/pushed")
+assert torch.allclose(action("me/pushed"), action(sys.argv[1]), atol=1e-5)  # one file instead of shards
 """
-    done = process(hub, tmp_path / "home", "-c", script, checkpoint)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run(hub, tmp_path / "home", script, checkpoint)
     files = hub.files("me/pushed")
     assert {"config.json", "model.safetensors", "processor_config.json", "processing_robovlms.py"} <= files.keys()
     card = ModelCard(files["README.md"].decode())
@@ -267,27 +264,26 @@ def test_what_must_not_leave_stops_the_push(hub, checkpoint, tmp_path, monkeypat
 def test_trainer_pushes_what_a_reader_needs(hub, backbone, contract, tmp_path):
     """The token is passed as an argument, which the plain Trainer would publish."""
     script = """
-import sys
 sys.path.insert(0, sys.argv[3])
 from conftest import example_contract, example_sample
 from transformers import TrainingArguments
-from robovlms import PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms import LSTMHeadConfig, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.data import VLACollator
 from robovlms.training import VLATrainer
 contract = example_contract(window_size=2)
+head = {"type": "lstm", "hidden_size": 32, "num_layers": 1, "decoder_sizes": [32]}
 processor = RoboVLMProcessor.from_backbone(sys.argv[1], contract)
 arguments = TrainingArguments(sys.argv[2], max_steps=2, save_steps=1, per_device_train_batch_size=2, use_cpu=True,
     remove_unused_columns=False, report_to="none", push_to_hub=True, hub_model_id="me/trained", logging_steps=1,
     hub_token=sys.argv[4])
-trainer = VLATrainer(PolicyHeadContinuousVLA.from_backbone(sys.argv[1], contract), arguments,
+trainer = VLATrainer(PolicyHeadContinuousVLA.from_backbone(sys.argv[1], contract, head_config=head), arguments,
     train_dataset=[example_sample(contract, seed) for seed in range(4)], data_collator=VLACollator(processor),
     processing_class=processor)
 trainer.train()
 trainer.push_to_hub(license="mit")
 """
     arguments = (backbone("smolvlm"), tmp_path / "run", Path(__file__).parent, TOKEN)
-    done = process(hub, tmp_path / "home", "-c", script, *arguments)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run(hub, tmp_path / "home", script, *arguments)
     messages = hub.repositories["models", "me/trained"].messages
     assert messages[1:] == ["Training in progress, step 1", "Training in progress, step 2", "End of training"]
     files = hub.files("me/trained")
