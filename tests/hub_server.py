@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from huggingface_hub import ModelCard
+from yaml import YAMLError
+
 TOKEN = "hf_" + "t" * 34
 LARGE = (".safetensors", ".mp4", ".gif", ".png", ".parquet")
 
@@ -276,7 +279,13 @@ class Requests(BaseHTTPRequestHandler):
         self.reply(200, self.hub.contents[sha], X_Repo_Commit=commit, ETag=f'"{sha}"')
 
     def validate_yaml(self) -> None:
-        self.reply(200, {"errors": [], "warnings": []})
+        """A card's metadata must be a mapping that huggingface_hub reads back, results included."""
+        try:
+            found = ModelCard(json.loads(self.body)["content"]).data.to_dict()
+            errors = [] if found.get("pipeline_tag", "robotics") == "robotics" else ["pipeline_tag"]
+        except (ValueError, TypeError, YAMLError) as error:
+            errors = [str(error)]
+        self.reply(400 if errors else 200, {"errors": [{"message": error} for error in errors], "warnings": []})
 
     def whoami(self) -> None:
         if self.may_write():

@@ -66,3 +66,18 @@ def test_snippets_about_post_training_run(backbone, contract, sample, tmp_path, 
     assert snippets
     for snippet in snippets:
         exec(snippet, names)
+
+
+def test_snippets_about_the_hub_run(backbone, contract, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = contract()
+    names = {
+        "vla": OneStepContinuousVLA.from_backbone(backbone("smolvlm"), own),
+        "processor": RoboVLMProcessor.from_backbone(backbone("smolvlm"), own),
+        "samples": [sample(own, seed) for seed in range(8)],
+        "folder": str(tmp_path / "my_vla"),
+    }
+    snippets = re.findall(r"```python\n(.*?)```", (DOCS / "hub.md").read_text(), re.DOTALL)
+    assert len(snippets) == 4
+    for snippet in snippets:
+        exec(snippet, names)
