@@ -156,7 +156,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     ) -> None:
         """As in transformers; the code that loads it without this package goes with it."""
         super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-        if is_main_process and state_dict is None:  # a given state_dict may be gathered from other processes
+        if is_main_process:
             tell_after_save(self, save_directory)
 
     def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:

@@ -172,9 +172,9 @@ def test_the_record_is_of_what_was_saved(backbone, contract, tmp_path):
     with torch.no_grad():
         vla.action_tokens.weight.add_(1.0)
     processor.save_pretrained(tmp_path / "b")
-    assert not (tmp_path / "b" / FILE).exists()  # what is in memory is not what was saved
+    assert not CheckpointRecord.load(tmp_path / "b").golden_samples  # what is in memory is not what was saved
     vla.save_pretrained(tmp_path / "b")
-    assert (tmp_path / "b" / FILE).exists()
+    assert CheckpointRecord.load(tmp_path / "b").golden_samples.keys() == {"arm"}
     assert vla.training and not frozen.training  # looking at it changed nothing
 
 
@@ -187,3 +187,14 @@ def test_pickled_weights_are_refused(checkpoint):
         AutoModel.from_pretrained(checkpoint)
     with pytest.raises(ValueError, match="can run code"):
         AutoModel.from_pretrained(checkpoint, use_safetensors=False)
+
+
+def test_a_folder_that_is_used_again_has_the_record_of_its_last_checkpoint(backbone, contract, tmp_path):
+    """Old processors that lie there, or are still in memory, are not taken for the new one's."""
+    write(tmp_path / "a", backbone, contract)
+    vla, first = AutoModel.from_pretrained(tmp_path / "a"), AutoProcessor.from_pretrained(tmp_path / "a")
+    other = first.contract().replace(control_frequency=20.0)
+    for processor, agreed in ((first, first.contract()), (RoboVLMProcessor(first.backbone_processor, other), other)):
+        vla.save_pretrained(tmp_path / "a")
+        processor.save_pretrained(tmp_path / "a")
+        assert CheckpointRecord.load(tmp_path / "a").contracts["arm"] == agreed

@@ -99,7 +99,9 @@ def point_to_base(file: Path, base_model: str | None) -> None:
 
 def write_record_if_missing(folder: Path) -> None:
     """Ask the checkpoint for its golden sample, where model and processor were not saved together."""
-    if not (folder / RECORD_FILE).exists() and (folder / "processor_config.json").exists():
+    if not (folder / "processor_config.json").exists():
+        return
+    if not (folder / RECORD_FILE).exists() or not CheckpointRecord.load(folder).golden_samples:
         model, processor = load_checkpoint(folder)
         CheckpointRecord.of(model, processor, folder).save(folder)
 
