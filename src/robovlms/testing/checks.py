@@ -140,7 +140,8 @@ def check_structure(
         return Outcome("refused", str(error))
     except Exception as error:
         where = "building it" if check is None else check.__name__.replace("_", " ")
-        return Outcome("failed", f"{where}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        reason = str(error).replace(str(folder), Path(folder).name).strip().splitlines()[0]  # no path of this machine
+        return Outcome("failed", f"{where}: {type(error).__name__}: {reason}")
     return Outcome("ok")
 
 
