@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +60,11 @@ def _has_parameters(vla: nn.Module, name: str) -> bool:
     return module is not None and any(True for _ in module.parameters())
 
 
-def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]] | None:
-    """The action tokens' rows of the vocabulary, in the embedding and in the output layer.
-
-    None where the two share their weights: PEFT 0.21 would train the embedding's rows alone, and merging would change
-    the output layer too (measured on PaliGemma: other logits by 2 % of the largest).
-    """
+def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
+    """The action tokens' rows of the vocabulary, in the embedding and, where it has weights of its own, in the output
+    layer; PEFT carries rows that the two share from the one to the other."""
     embed, output = vla.get_input_embeddings(), vla.get_output_embeddings()
-    if output is not None and output.weight is embed.weight:
-        warnings.warn(
-            "The output layer is tied to the word embedding: the action tokens' rows stay as they are, and the adapters "
-            "alone learn to write them.",
-            stacklevel=3,
-        )
-        return None
-    modules = [module for module in (embed, output) if module is not None]
+    modules = [embed] if output is None or output.weight is embed.weight else [embed, output]
     names = [name for name, module in vla.named_modules() if any(module is one for one in modules)]
     return {name.rpartition(".")[2]: list(vla.config.action_token_ids) for name in names}
 
