@@ -35,7 +35,7 @@ def lora_config(
     """
     towers = [vla.text_tower, vla.vision_tower] if vision else [vla.text_tower]
     trained_in_full = [name for name in TRAINED_IN_FULL if _has_parameters(vla, name)]
-    if isinstance(vla, OneStepDiscreteVLA) and not vla.config.is_parallel:
+    if isinstance(vla, OneStepDiscreteVLA):
         options.setdefault("trainable_token_indices", _action_rows(vla))
     return LoraConfig(
         r=rank,
@@ -61,10 +61,12 @@ def _has_parameters(vla: nn.Module, name: str) -> bool:
 
 
 def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
-    """The action tokens' rows of the vocabulary, in the embedding and, where it has weights of its own, in the output
-    layer; PEFT carries rows that the two share from the one to the other."""
+    """The action tokens' rows of the vocabulary where they are written, and where they are read if the structure reads
+    them; PEFT carries rows of the embedding that the output layer shares over to it."""
     embed, output = vla.get_input_embeddings(), vla.get_output_embeddings()
-    modules = [embed] if output is None or output.weight is embed.weight else [embed, output]
+    modules = [embed] if output.weight is embed.weight else [output]
+    if not vla.config.is_parallel and embed not in modules:
+        modules.append(embed)
     names = [name for name, module in vla.named_modules() if any(module is one for one in modules)]
     return {name.rpartition(".")[2]: list(vla.config.action_token_ids) for name in names}
 
@@ -97,12 +99,12 @@ def load_adapter(folder: str, backbone: str | None = None, **model_options: Any)
     Args:
         folder: folder or Hub id of the adapter.
         backbone: Hub id or folder of the vision-language model; the one it was trained on by default.
-        model_options: for `from_pretrained` (`dtype`, `quantization_config`, ...).
+        model_options: for `from_backbone` (`dtype`, `quantization_config`, ...); quantised as in training by default.
     """
     config = AutoConfig.from_pretrained(folder)
+    if quantization := config.__dict__.pop("quantization_config", None):
+        model_options = {"quantization_config": quantization} | model_options
     if backbone is None:
         backbone = LoraConfig.from_pretrained(folder).base_model_name_or_path
-    vla_class = STRUCTURES[type(config).structure]
-    vla = vla_class.from_pretrained(backbone, config=config, **model_options)
-    vla.own_modules_to_float32()
+    vla = STRUCTURES[type(config).structure].from_backbone(backbone, config=config, **model_options)
     return PeftModel.from_pretrained(vla, folder)
