@@ -1,16 +1,15 @@
-"""LoRA on the backbone, through PEFT: which modules, what is saved with it, and how it comes back."""
+"""LoRA on the backbone, through PEFT: which modules get adapters, and which are trained in full."""
 
 import importlib.util
 import re
-from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig
 from torch import nn
-from transformers import AutoConfig, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
-from ..modeling_robovlms import STRUCTURES, OneStepDiscreteVLA, RoboVLMPreTrainedModel
+from ..modeling_robovlms import OneStepDiscreteVLA, RoboVLMPreTrainedModel
 
 # By their full names: PEFT compares ends, and a bare "head" would also be the backbone's "lm_head".
 TRAINED_IN_FULL = ("action_tokens", "state_encoder", "grounding", "head.history", "head.decoder")
@@ -85,26 +84,3 @@ def four_bit(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-
-
-def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
-    """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
-    peft_model.save_pretrained(folder, save_embedding_layers=False)
-    peft_model.get_base_model().config.save_pretrained(folder)
-
-
-def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
-    """A VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
-
-    Args:
-        folder: folder or Hub id of the adapter.
-        backbone: Hub id or folder of the vision-language model; the one it was trained on by default.
-        model_options: for `from_backbone` (`dtype`, `quantization_config`, ...); quantised as in training by default.
-    """
-    config = AutoConfig.from_pretrained(folder)
-    if quantization := config.__dict__.pop("quantization_config", None):
-        model_options = {"quantization_config": quantization} | model_options
-    if backbone is None:
-        backbone = LoraConfig.from_pretrained(folder).base_model_name_or_path
-    vla = STRUCTURES[type(config).structure].from_backbone(backbone, config=config, **model_options)
-    return PeftModel.from_pretrained(vla, folder)
