@@ -254,6 +254,8 @@ class OneStepDiscreteConfig(RoboVLMConfig):
         if self.action_token_lengths is not None:
             self.action_token_lengths = list(self.action_token_lengths)
         super().__post_init__(**kwargs)
+        # Where PEFT looks, to train rows that the embedding and the output layer share.
+        self.tie_word_embeddings = bool(getattr(self.vlm_config, "tie_word_embeddings", False))
 
     def validate_architecture(self):
         super().validate_architecture()

@@ -1,5 +1,6 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -63,6 +64,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         name_or_path: str,
         contract: ActionContract | None = None,
         *,
+        config: RoboVLMConfig | None = None,
         revision: str | None = None,
         dtype: str | torch.dtype | None = None,
         attn_implementation: str | None = None,
@@ -76,6 +78,8 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         Args:
             name_or_path: Hub id or folder of the vision-language model.
             contract: gives action, chunk, window and state sizes; `config_fields` override or replace it.
+            config: the config of another VLA, in place of contract and fields; its `vlm_config` becomes that of this
+                backbone.
             dtype, attn_implementation, device_map: as in transformers' `from_pretrained`. Action tokens and heads are
                 float32 whatever the `dtype`.
             quantization_config: as in transformers; only the backbone is quantised. A backbone that was published
@@ -88,7 +92,10 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """
         vlm_config = AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         require_image_input(vlm_config, name_or_path)
-        if contract is None:
+        if config is not None:
+            config = copy.deepcopy(config)
+            config.vlm_config = vlm_config
+        elif contract is None:
             config = cls.config_class.checked(vlm_config=vlm_config, **config_fields)
         else:
             config = cls.config_class.from_contract(contract, vlm_config, **config_fields)

@@ -1,7 +1,7 @@
 """Discrete structure: the VLM writes actions as tokens of its own vocabulary."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -27,6 +27,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
     config_class = OneStepDiscreteConfig
     config: OneStepDiscreteConfig
     reads_logits = True
+    _tied_weights_keys: ClassVar[dict[str, str]] = {}  # the backbone has its own; PEFT wants a dictionary of ours too
 
     def __init__(self, config: OneStepDiscreteConfig):
         super().__init__(config)

@@ -7,8 +7,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 from transformers import AutoModel, AutoProcessor
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..configuration.action_contract import ActionContract
+from ..modeling_robovlms.adapters import load_adapter
 from ..modeling_robovlms.heads import ChunkOverlap
 from ..modeling_robovlms.modeling_robovlms import ContinuousVLA
 from ..modeling_robovlms.streaming import VLACache
@@ -65,8 +67,11 @@ class ChunkPredictor:
     def from_pretrained(
         cls, name_or_path: str, embodiment: str | None = None, n_action_steps: int | None = None, **model_options: Any
     ) -> Self:
-        """Model and processor of one checkpoint, from a folder or the Hub."""
-        model = AutoModel.from_pretrained(name_or_path, **model_options)
+        """Model and processor of one checkpoint, or of an adapter over its backbone, from a folder or the Hub."""
+        if find_adapter_config_file(name_or_path) is None:
+            model = AutoModel.from_pretrained(name_or_path, **model_options)
+        else:
+            model = load_adapter(name_or_path, **model_options).get_base_model()
         return cls(model, AutoProcessor.from_pretrained(name_or_path), embodiment, n_action_steps)
 
     @property

@@ -17,10 +17,13 @@ from robovlms.training import load_adapter, lora_config, save_adapter, write_scr
 HEAD = MLPHeadConfig(hidden_size=32, decoder_sizes=(32,))
 
 
-def discrete(backbone, contract):
-    agreed = contract(state=None)
-    processor = Processor.from_backbone(str(backbone), agreed, action_bins=16)
-    return OneStepDiscreteVLA.from_backbone(str(backbone), agreed, **processor.model_fields), processor, agreed
+def discrete(**options):
+    def make(backbone, contract):
+        agreed = contract(state=None)
+        processor = Processor.from_backbone(str(backbone), agreed, action_bins=16, **options)
+        return OneStepDiscreteVLA.from_backbone(str(backbone), agreed, **processor.model_fields), processor, agreed
+
+    return make
 
 
 def continuous(vla_class):
@@ -35,7 +38,9 @@ def continuous(vla_class):
 MAKE = {
     "policy_head": continuous(PolicyHeadContinuousVLA),
     "interleaved": continuous(InterleavedContinuousVLA),
-    "discrete": discrete,
+    "discrete": discrete(),
+    "discrete_new_tokens": discrete(action_token_placement="new"),
+    "discrete_parallel": discrete(action_token_placement="new", decoding="parallel"),
 }
 
 
@@ -53,8 +58,11 @@ def outputs(model, processor, samples) -> torch.Tensor:
     inputs = VLACollator(processor)(samples[:3])
     with torch.no_grad():
         result = model(**inputs)
-    # logits of tiny random models are as large as 50: in units of the largest
-    return result.logits / result.logits.abs().max() if result.actions is None else result.actions
+    if result.actions is not None:
+        return result.actions
+    # those of the action tokens; tiny random models' are as large as 50: in units of the largest
+    logits = result.logits[..., list(processor.model_fields["action_token_ids"])]
+    return logits / logits.abs().max()
 
 
 @pytest.mark.parametrize("structure", MAKE)
@@ -72,16 +80,19 @@ def test_saved_loaded_and_merged_adapters_act_alike(family, structure, backbone,
     with safe_open(tmp_path / "adapter" / "adapter_model.safetensors", "pt") as file:
         keys = set(file.keys())
     own = ("head.decoder", "head.history", "action_tokens")
-    if structure == "discrete":  # its action tokens are rows of the vocabulary
-        tied = vla.get_output_embeddings().weight is vla.get_input_embeddings().weight
-        assert tied == (family == "paligemma")
-        own = () if tied else ("token_adapter",)
+    if structure.startswith("discrete"):  # its action tokens are rows of the vocabulary
+        own = ("token_adapter",)
+        rows = model.get_base_model().get_output_embeddings().token_adapter
+        assert not torch.equal(rows.trainable_tokens_delta["default"], rows.trainable_tokens_original["default"])
     assert all(any(part in key for key in keys) for part in own), sorted(keys)
     assert not any("lm_head.weight" in key for key in keys)
 
     loaded = load_adapter(str(tmp_path / "adapter")).eval()
     assert torch.equal(outputs(loaded, processor, samples), wanted)
     merged = loaded.merge_and_unload()
+    if structure.startswith("discrete"):  # PaliGemma's output layer is its word embedding, Qwen2-VL's is another
+        tied = merged.get_output_embeddings().weight is merged.get_input_embeddings().weight
+        assert tied == (family == "paligemma")
     assert type(merged) is type(vla) and set(merged.state_dict()) == set(before)
     assert torch.allclose(outputs(merged, processor, samples), wanted, atol=1e-5)
     merged.save_pretrained(tmp_path / "merged")
@@ -160,3 +171,8 @@ def test_qlora(contract, sample, tmp_path):
     assert np.isfinite(wanted.numpy()).all()
     save_adapter(model, tmp_path / "adapter")
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["modules_to_save"]
+    loaded = load_adapter(str(tmp_path / "adapter")).eval()
+    assert {type(module).__name__ for module in loaded.get_base_model().text_tower.modules()} == {
+        type(module).__name__ for module in model.get_base_model().text_tower.modules()
+    }
+    assert torch.equal(outputs(loaded, processor, samples), wanted)

@@ -18,7 +18,7 @@ from robovlms.evaluation.intervals import difference_interval
 from robovlms.evaluation.study import Outcome, Variant, verdicts
 from robovlms.serving import random_observation
 from robovlms.testing import write_demonstrations
-from robovlms.training import BlockTrainer, Rollouts, freeze, last_complete_checkpoint, monitor
+from robovlms.training import BlockTrainer, Rollouts, freeze, last_complete_checkpoint, monitor, write_scratch_backbone
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,28 @@ def test_discrete_with_adapters_leaves_a_policy_and_a_report(demonstrations, bac
     page = (tmp_path / "run" / "report.html").read_text()
     assert "token_accuracy/gripper" in page and "frames_per_second" in page and str(tmp_path) not in page
     policy = Policy.from_pretrained(str(tmp_path / "run"))
+    assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
+
+
+@pytest.mark.parametrize(("tokenizer", "bins"), [("uniform", 16), ("fast", 256)])
+def test_adapters_alone_are_a_policy(tokenizer, bins, demonstrations, backbone, tmp_path):
+    """Over new tokens, with checkpointed activations."""
+    options = {"structure": "one_step_discrete", "action_tokenizer": tokenizer, "gradient_checkpointing": True}
+    options |= {"lora": True, "lora_rank": 2, "action_bins": bins, "action_token_placement": "new"}
+    assert train(tmp_path / "run", dataset=str(demonstrations), backbone=str(backbone("paligemma")), **options) == 0
+    merged, adapter = (Policy.from_pretrained(str(tmp_path / "run" / name)) for name in ("", "adapter"))
+    observation = random_observation(merged.contract)
+    actions = [policy.select_action(observation, "push the block") for policy in (merged, adapter)]
+    np.testing.assert_allclose(*actions, atol=1e-5)
+
+
+def test_adapters_over_a_4bit_backbone_are_a_policy(demonstrations, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes")
+    # bitsandbytes counts in blocks of 64 inputs
+    folder = write_scratch_backbone(tmp_path / "backbone", ["push the block"], hidden_size=128)
+    options = {"lora": True, "lora_base": "4bit", "backbone": str(folder)}
+    assert train(tmp_path / "run", dataset=str(demonstrations), **options) == 0
+    policy = Policy.from_pretrained(str(tmp_path / "run" / "adapter"))
     assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
 
 

@@ -1,5 +1,6 @@
 """Recipes on `transformers.Trainer`: every piece works with a plain one."""
 
+from ..modeling_robovlms.adapters import load_adapter, save_adapter
 from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, ScratchTrainingArguments, VLAArguments
 from .block_trainer import BlockTrainer
 from .callbacks import ActionErrors, LossParts, Throughput
@@ -8,7 +9,7 @@ from .command_line import parse_arguments
 from .cotraining import CoTrainingCollator, CoTrainingDataset
 from .datasets import DatasetSpec
 from .freezing import freeze
-from .lora import four_bit, load_adapter, lora_config, save_adapter
+from .lora import four_bit, lora_config
 from .monitor import monitor
 from .report import RunReport, write_report
 from .rollouts import Rollouts, suite_score

@@ -1,17 +1,15 @@
-"""LoRA on the backbone, through PEFT: which modules, what is saved with it, and how it comes back."""
+"""LoRA on the backbone, through PEFT: which modules get adapters, and which are trained in full."""
 
 import importlib.util
 import re
-import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig
 from torch import nn
-from transformers import AutoConfig, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
-from ..modeling_robovlms import STRUCTURES, OneStepDiscreteVLA, RoboVLMPreTrainedModel
+from ..modeling_robovlms import OneStepDiscreteVLA, RoboVLMPreTrainedModel
 
 # By their full names: PEFT compares ends, and a bare "head" would also be the backbone's "lm_head".
 TRAINED_IN_FULL = ("action_tokens", "state_encoder", "grounding", "head.history", "head.decoder")
@@ -36,7 +34,7 @@ def lora_config(
     """
     towers = [vla.text_tower, vla.vision_tower] if vision else [vla.text_tower]
     trained_in_full = [name for name in TRAINED_IN_FULL if _has_parameters(vla, name)]
-    if isinstance(vla, OneStepDiscreteVLA) and not vla.config.is_parallel:
+    if isinstance(vla, OneStepDiscreteVLA):
         options.setdefault("trainable_token_indices", _action_rows(vla))
     return LoraConfig(
         r=rank,
@@ -61,21 +59,13 @@ def _has_parameters(vla: nn.Module, name: str) -> bool:
     return module is not None and any(True for _ in module.parameters())
 
 
-def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]] | None:
-    """The action tokens' rows of the vocabulary, in the embedding and in the output layer.
-
-    None where the two share their weights: PEFT 0.21 would train the embedding's rows alone, and merging would change
-    the output layer too (measured on PaliGemma: other logits by 2 % of the largest).
-    """
+def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
+    """The action tokens' rows of the vocabulary where they are written, and where they are read if the structure reads
+    them; PEFT carries rows of the embedding that the output layer shares over to it."""
     embed, output = vla.get_input_embeddings(), vla.get_output_embeddings()
-    if output is not None and output.weight is embed.weight:
-        warnings.warn(
-            "The output layer is tied to the word embedding: the action tokens' rows stay as they are, and the adapters "
-            "alone learn to write them.",
-            stacklevel=3,
-        )
-        return None
-    modules = [module for module in (embed, output) if module is not None]
+    modules = [embed] if output.weight is embed.weight else [output]
+    if not vla.config.is_parallel and embed not in modules:
+        modules.append(embed)
     names = [name for name, module in vla.named_modules() if any(module is one for one in modules)]
     return {name.rpartition(".")[2]: list(vla.config.action_token_ids) for name in names}
 
@@ -94,26 +84,3 @@ def four_bit(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-
-
-def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
-    """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
-    peft_model.save_pretrained(folder, save_embedding_layers=False)
-    peft_model.get_base_model().config.save_pretrained(folder)
-
-
-def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
-    """A VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
-
-    Args:
-        folder: folder or Hub id of the adapter.
-        backbone: Hub id or folder of the vision-language model; the one it was trained on by default.
-        model_options: for `from_pretrained` (`dtype`, `quantization_config`, ...).
-    """
-    config = AutoConfig.from_pretrained(folder)
-    if backbone is None:
-        backbone = LoraConfig.from_pretrained(folder).base_model_name_or_path
-    vla_class = STRUCTURES[type(config).structure]
-    vla = vla_class.from_pretrained(backbone, config=config, **model_options)
-    vla.own_modules_to_float32()
-    return PeftModel.from_pretrained(vla, folder)

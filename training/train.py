@@ -9,13 +9,14 @@ from transformers import TrainingArguments, set_seed
 from ..data import VLACollator
 from ..hub_cards import write_model_card
 from ..modeling_robovlms import RoboVLMPreTrainedModel
+from ..modeling_robovlms.adapters import save_adapter
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import build_dataset
 from .freezing import freeze
-from .lora import lora_config, save_adapter
+from .lora import lora_config
 from .monitor import monitor
 from .rollouts import Rollouts, suite_score
 from .vla_trainer import VLATrainer
@@ -28,10 +29,10 @@ def train(
     lora: LoRAArguments | None = None,
     rollouts: RolloutArguments | None = None,
 ) -> Path:
-    """Train, and leave model, processor, report and the Trainer's state in `arguments.checkpoint`.
+    """Train, and leave model, processor and card in `arguments.checkpoint`; returns the folder of the policy.
 
     A run that was interrupted goes on from the last complete checkpoint in `training.output_dir`, exactly. With LoRA
-    the adapters lie in the folder `adapter` beside the merged model.
+    the adapters lie in the folder `adapter` beside the merged model; over a 4-bit backbone they are the policy.
 
     Raises:
         ValueError: for options that do not go together.
@@ -68,9 +69,7 @@ def train(
         trainer.add_callback(Rollouts(trainer, score, rollouts.rollout_steps))
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(work, training.world_size))
     trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        save(trainer, processor, output)
-    return output
+    return save(trainer, processor, output) if trainer.is_world_process_zero() else output
 
 
 def trainable(vla: RoboVLMPreTrainedModel, freezing: FreezingArguments, lora: LoRAArguments) -> nn.Module:
@@ -96,19 +95,22 @@ def trainable(vla: RoboVLMPreTrainedModel, freezing: FreezingArguments, lora: Lo
     return model
 
 
-def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> None:
-    """Model, processor and card, and not the Trainer's own files, which tell of this machine."""
+def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path:
+    """Model, processor and card, and not the Trainer's own files, which tell of this machine. Returns the folder of what
+    was trained: over a quantised backbone, into which adapters cannot be merged, that of the adapter."""
     vla = trainer.accelerator.unwrap_model(trainer.model)
     if isinstance(vla, PeftModel):
         save_adapter(vla, output / "adapter")
         processor.save_pretrained(output / "adapter")
         if getattr(vla.get_base_model(), "is_quantized", False):
-            print(f"The base is quantised, so nothing is merged; {output / 'adapter'} is what was trained.")
-            return
-        vla = vla.merge_and_unload()
-    vla.save_pretrained(output)
-    processor.save_pretrained(output)
+            output = output / "adapter"
+        else:
+            vla = vla.merge_and_unload()
+    if not isinstance(vla, PeftModel):
+        vla.save_pretrained(output)
+        processor.save_pretrained(output)
     trainer.write_recipe(output)
     write_model_card(output)
     if trainer.args.push_to_hub:
         trainer.publish(output, "End of training")
+    return output

@@ -6,7 +6,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from transformers import AutoModel, AutoProcessor
 
-from robovlms.training.lora import load_adapter
+from robovlms.modeling_robovlms.adapters import load_adapter
 
 
 def load_checkpoint(name_or_path: str | Path, revision: str | None = None) -> tuple[Any, Any]:

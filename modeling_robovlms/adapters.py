@@ -1,0 +1,37 @@
+"""Adapters of a VLA in a folder of their own, without the backbone under them."""
+
+from pathlib import Path
+from typing import Any
+
+from peft import PeftConfig, PeftModel
+from transformers import AutoConfig, AutoModel
+
+from ..configuration.configuration_robovlms import RoboVLMConfig
+from . import STRUCTURES
+
+
+def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
+    """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
+    peft_model.save_pretrained(folder, save_embedding_layers=False)
+    peft_model.get_base_model().config.save_pretrained(folder)
+
+
+def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
+    """A VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
+
+    Args:
+        folder: folder or Hub id of the adapter.
+        backbone: Hub id or folder of what is under the adapters, a vision-language model or a VLA; what they were
+            trained on by default.
+        model_options: for `from_backbone` or `from_pretrained` (`dtype`, `quantization_config`, ...); the backbone is
+            quantised as it was in training by default, not at all with `quantization_config=None`.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    if quantization := config.__dict__.pop("quantization_config", None):
+        model_options = {"quantization_config": quantization} | model_options
+    base = backbone or PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if isinstance(AutoConfig.from_pretrained(base), RoboVLMConfig):
+        vla = AutoModel.from_pretrained(base, **model_options)
+    else:
+        vla = STRUCTURES[type(config).structure].from_backbone(base, config=config, **model_options)
+    return PeftModel.from_pretrained(vla, folder)
