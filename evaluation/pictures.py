@@ -123,7 +123,7 @@ def plot_comparison(comparison: Comparison, path: str | Path) -> None:
     """Success in the second record minus that in the first, over everything and per task, with 95 % intervals."""
     rows = [one for one in comparison.differences if one is not comparison.chains]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 1.5 + 0.36 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(8, 1.8 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         colours = {"better": GREEN, "worse": RED}
         for place, one in enumerate(rows):
@@ -138,8 +138,8 @@ def plot_comparison(comparison: Comparison, path: str | Path) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}")
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("difference in points, with 95 % interval; green or red where it is significant")
-        names = " minus ".join(reversed(comparison.names))
-        figure.suptitle(f"Success on {comparison.suite}: {names}", x=0.01, ha="left", fontweight="bold", fontsize=12)
+        figure.suptitle(f"Success on {comparison.suite}, B minus A", x=0.01, ha="left", fontweight="bold", fontsize=12)
+        axes.set_title("A  {}\nB  {}".format(*comparison.names), loc="left", fontsize=9, color=MUTED)
         _save(figure, path)
 
 
