@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image, ImageDraw, ImageFont
 
+from .comparison import Comparison
 from .record import EvaluationRecord, Score
 from .rollout import EpisodeResult
 
@@ -118,6 +119,30 @@ def plot_controls(record: EvaluationRecord, path: str | Path) -> None:
     _bars(rows, path, f"The policy on {record.suite}, beside its controls", colours, legend)
 
 
+def plot_comparison(comparison: Comparison, path: str | Path) -> None:
+    """Success in the second record minus that in the first, over everything and per task, with 95 % intervals."""
+    rows = [one for one in comparison.differences if one is not comparison.chains]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 1.8 + 0.36 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        colours = {"better": GREEN, "worse": RED}
+        for place, one in enumerate(rows):
+            errors = [[max(one.difference - one.interval[0], 0)], [max(one.interval[1] - one.difference, 0)]]
+            colour = colours.get(one.verdict, MUTED)
+            axes.errorbar([one.difference], [place], xerr=errors, fmt="o", color=colour, capsize=3)
+            axes.annotate(f"{one.first:.0%} → {one.second:.0%}", (1, place), (12, 0), textcoords="offset points",
+                          xycoords=("axes fraction", "data"), va="center_baseline", color=colour)  # fmt: skip
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_yticks(range(len(rows)), [one.name.replace("_", " ") for one in rows], color=INK)
+        axes.set_ylim(len(rows) - 0.45, -0.55)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}")
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("difference in points, with 95 % interval; green or red where it is significant")
+        figure.suptitle(f"Success on {comparison.suite}, B minus A", x=0.01, ha="left", fontweight="bold", fontsize=12)
+        axes.set_title("A  {}\nB  {}".format(*comparison.names), loc="left", fontsize=9, color=MUTED)
+        _save(figure, path)
+
+
 def _bars(
     rows: list[tuple[str, Score]],
     path: str | Path,
@@ -216,7 +241,7 @@ def contact_sheet(
         top = margin + number * row_height
         _outcome_mark(draw, margin + 9, top + 12, 8, result.success)
         told = " → ".join(dict.fromkeys(result.frame_instructions)) if result.chain else result.instruction
-        note = _outcome(result)
+        note = outcome_note(result)
         room = sheet_width - 2 * margin - 40 - _font(12).getlength(note)
         draw.text(
             (margin + 26, top + 12), _shortened(told, _font(15, bold=True), room), INK, _font(15, bold=True), "lm"
@@ -346,7 +371,8 @@ def _resized(frame: np.ndarray, height: int, width: int) -> Image.Image:
     return Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _outcome(result: EpisodeResult) -> str:
+def outcome_note(result: EpisodeResult) -> str:
+    """How an episode ended, in a few words."""
     if result.chain:
         return f"{result.completed} of {len(result.chain)} in a row, {result.steps} steps"
     return f"{result.steps} steps" if result.success else f"{(result.reason or '')[:60]}, {result.steps} steps"

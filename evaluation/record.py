@@ -114,9 +114,10 @@ class EvaluationRecord:
         unseen: setting -> score, for settings that were held out of training.
         chains: the long-horizon protocol, where it was run.
         suite, suite_version, suite_facts: what was run, and what its scores depend on (rendering, assets, deviations).
-        settings: how it was run (tasks, number of environments, limits, ...).
-        seed: where the episodes' seeds start.
-        episode_list: every episode: seed, task, instruction, success, steps, reason (of a failure).
+        settings: how it was run (tasks, limits, ...).
+        seeds: where the episodes' seeds start.
+        episode_list: every episode: seed, task, instruction, success, steps, reason (of a failure), and the reset options
+            that say how it began, where seed and task alone do not.
         crashed_episodes: episodes that failed because their environment did; they count as failures.
         termination: when an episode ends.
         control_frequency: actions per second (Hz).
@@ -139,7 +140,7 @@ class EvaluationRecord:
     suite_version: str | None = None
     suite_facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    seed: int | None = None
+    seeds: list[int] = field(default_factory=list)
     episode_list: list[dict[str, Any]] = field(default_factory=list)
     crashed_episodes: int = 0
     termination: str = ""
@@ -172,6 +173,8 @@ class EvaluationRecord:
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; an unknown or missing key raises TypeError or KeyError."""
         content = dict(content)
+        if "seed" in content:  # older records have one
+            content["seeds"] = [content.pop("seed")]
         content["per_task"] = {task: Score(**score) for task, score in content["per_task"].items()}
         for name in ("controls", "unseen"):
             content[name] = {key: TaskScores.from_dict(scores) for key, scores in content[name].items()}
@@ -198,15 +201,24 @@ class EvaluationRecord:
             steps = ", ".join(f"{count}: {score.success_rate:.0%}" for count, score in self.chains.success_at.items())
             lines.append(f"  chains  {steps}; average length {self.chains.average_length:.2f}")
         if self.crashed_episodes:
-            lines.append(f"  {self.crashed_episodes} episodes failed because their environment did")
+            lines.append(
+                f"  ATTENTION: {self.crashed_episodes} episodes failed because their environment did; the record has the "
+                "reasons"
+            )
         return "\n".join(lines)
 
 
 def episode_entry(result: EpisodeResult) -> dict[str, Any]:
-    """An episode as the record lists it; paths in the reason of a failure are cut down to their last part."""
+    """An episode as the record lists it."""
     names = ("seed", "task", "instruction", "success", "steps")
-    reason = None if result.reason is None else re.sub(r"(?:/[^\s/:'\"]+)+/([^\s/:'\"]+)", r"\1", result.reason)
-    return {name: getattr(result, name) for name in names} | {"reason": reason}
+    reason = None if result.reason is None else without_paths(result.reason)
+    options = {"options": result.options} if result.options else {}
+    return {name: getattr(result, name) for name in names} | {"reason": reason} | options
+
+
+def without_paths(reason: str) -> str:
+    """The reason of a failure, paths of the machine cut down to their last part."""
+    return re.sub(r"(?:/[^\s/:'\"]+)+/([^\s/:'\"]+)", r"\1", reason)
 
 
 def library_versions() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import inspect
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,13 +19,16 @@ Observation = dict[str, Any]
 RESEED = 100_000_000
 """What is added to an episode's seed where `info["feasible"]` says that the task can't be begun in its scene."""
 MAX_RESEEDS = 20
+FILMED = 5
+"""Episodes of a task that are filmed in search of a success and of a failure, per film that is wanted of each."""
 
 
 class RolloutPolicy(Protocol):
     """What the engine needs of a policy. Row i is environment i for as long as a rollout lasts.
 
     `select_action` may have a third parameter `rows`, the rows which the observations belong to. Then only running
-    environments are passed; otherwise all rows are, and the actions of idle ones are ignored.
+    environments are passed; otherwise all rows are, and the actions of idle ones are ignored. `reset` may have a parameter
+    `seeds`, one per row, for what the policy draws in these episodes.
     """
 
     def reset(self, rows: Sequence[int] | None = None) -> None: ...
@@ -119,8 +123,9 @@ class RandomPolicy:
 class _Row:
     """The episode that runs in one environment."""
 
-    def __init__(self, index: int, episode: Episode, recorded: bool):
-        self.index, self.episode, self.recorded = index, episode, recorded
+    def __init__(self, index: int, episode: Episode, number: int):
+        self.index, self.episode, self.number = index, episode, number
+        self.recorded = False
         self.seed = episode.seed
         self.tasks = ((episode.task, episode.instruction), *episode.then)
         self.completed = 0
@@ -175,6 +180,7 @@ def rollout(
     record: int = 0,
     record_every: int = 2,
     black_images: bool = False,
+    finished: Mapping[int, EpisodeResult] | None = None,
     on_result: Callable[[int, EpisodeResult], None] | None = None,
     progress: bool = True,
     description: str = "rollouts",
@@ -191,9 +197,11 @@ def rollout(
         episodes: what to run. A result depends on its episode and the policy, not on the order or on `num_envs`.
         num_envs: environments at once (without a pool).
         max_steps: actions after which a task counts as failed; by default the environment's own limit.
-        record: keep pictures of the first so many episodes of each task.
+        record: keep pictures of so many successes and of so many failures of each task, as far as its first
+            `FILMED * record` episodes have them.
         record_every: steps between two pictures.
         black_images: blacken the images that the policy sees (a control; pictures show the scene).
+        finished: index -> result of episodes that were run before and are not run again.
         on_result: called with (index, result) as each episode ends.
         progress: show a progress bar.
         pool_options: `success_key` and `timeout` of the pool.
@@ -213,7 +221,8 @@ def rollout(
         context = EnvironmentPool(make_env, min(num_envs, len(episodes)), **pool_options)
     bar = tqdm(total=len(episodes), desc=description, disable=not progress, unit="episode")
     with context as pool, bar:
-        run = _Run(policy, pool, episodes, max_steps, record, record_every, black_images)
+        run = _Run(policy, pool, episodes, max_steps, record, record_every, black_images, finished or {})
+        bar.update(len(run.results))
         while run.results.keys() != set(range(len(episodes))):
             for index in run.advance():
                 if on_result is not None:
@@ -238,19 +247,24 @@ class _Run:
         record: int,
         record_every: int,
         black_images: bool,
+        finished: Mapping[int, EpisodeResult],
     ):
         self.policy, self.pool = policy, pool
-        self.max_steps, self.record_every, self.black_images = max_steps, record_every, black_images
+        self.max_steps, self.black_images = max_steps, black_images
+        self.record, self.record_every = record, record_every
         self.rows: list[_Row | None] = [None] * len(pool)
         self.broken: set[int] = set()  # rows whose process needs replacing
-        self.results: dict[int, EpisodeResult] = {}
+        self.results: dict[int, EpisodeResult] = dict(finished)
+        self.films = Counter((result.task, result.success) for result in finished.values() if result.frames)
         self.waiting: list[_Row] = []
-        seen: dict[str, int] = {}
+        seen: Counter[str] = Counter()
         for index, episode in enumerate(episodes):
-            seen[episode.task] = seen.get(episode.task, 0) + 1
-            self.waiting.append(_Row(index, episode, recorded=seen[episode.task] <= record))
+            if index not in finished:
+                self.waiting.append(_Row(index, episode, number=seen[episode.task]))
+            seen[episode.task] += 1
         self.waiting.reverse()  # popped from the end
         self.names_rows = "rows" in inspect.signature(policy.select_action).parameters
+        self.takes_seeds = "seeds" in inspect.signature(policy.reset).parameters
         policy.reset()
 
     def advance(self) -> list[int]:
@@ -264,8 +278,10 @@ class _Run:
     def start(self) -> None:
         """Give every free row an episode, and wait until all are reset."""
         started = [number for number, row in enumerate(self.rows) if row is None][: len(self.waiting)]
-        for number in started:
-            row = self.rows[number] = self.waiting.pop()
+        rows = [self.waiting.pop() for _ in started]
+        for number, row in zip(started, rows, strict=True):
+            self.rows[number] = row
+            row.recorded = self.is_to_be_filmed(row)
             with self.failing(number):
                 if number in self.broken:
                     self.pool.restart(number)
@@ -277,7 +293,17 @@ class _Run:
                 with self.failing(number):
                     self.take_feasible(number, row)
         if started:
-            self.policy.reset(rows=started)
+            self.reset_policy(started, [row.seed for row in rows])
+
+    def is_to_be_filmed(self, row: _Row) -> bool:
+        """Whether films of successes or of failures of the row's task are still wanted."""
+        wanted = min(self.films[row.episode.task, outcome] for outcome in (True, False)) < self.record
+        return wanted and row.number < FILMED * self.record
+
+    def reset_policy(self, rows: list[int], seeds: list[int]) -> None:
+        """Tell the policy that episodes begin."""
+        extra = {"seeds": seeds} if self.takes_seeds else {}
+        self.policy.reset(rows=rows, **extra)
 
     def reset(self, number: int, row: _Row) -> None:
         """Ask a row's environment to begin the row's episode."""
@@ -322,7 +348,7 @@ class _Run:
             row.task_steps = 0
             self.pool[number].send("set_task", row.options)
             self.pool[number].receive()
-            self.policy.reset(rows=[number])
+            self.reset_policy([number], [row.seed + row.completed])
         elif reply["terminated"]:
             self.finish(number, "ended by the environment")
         elif reply["truncated"] or row.task_steps == self.max_steps:
@@ -333,6 +359,10 @@ class _Run:
         row = self.rows[number]
         assert row is not None
         self.rows[number] = None
+        film = (row.episode.task, reason is None)
+        if row.frames and self.films[film] >= self.record:
+            row.frames, row.frame_instructions = [], []
+        self.films[film] += bool(row.frames)
         self.results[row.index] = row.result(reason, crashed)
 
     @contextmanager

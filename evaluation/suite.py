@@ -32,6 +32,7 @@ class Suite:
         termination: when an episode ends and what counts as its success, in words, for the record.
         facts: what else a reader of the score must know, for the record: rendering settings, the checksum of the
             assets, deviations from the published suite. Plain JSON types.
+        options: those that `get_suite` built it with, for the record; paths are left out.
         timeout: seconds after which a silent environment counts as hung; the first picture of some takes long.
     """
 
@@ -46,6 +47,7 @@ class Suite:
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
     termination: str = FIRST_SUCCESS
     facts: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     timeout: float = 120.0
 
     def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:

@@ -22,7 +22,7 @@ def protocol(record: EvaluationRecord) -> str:
     parts = [
         f"{record.successes} of {record.episodes} episodes",
         f"95 % Wilson interval {low:.3f} to {high:.3f}",
-        f"seeds from {record.seed}" if record.seed is not None else "",
+        f"seeds from {', '.join(map(str, record.seeds))}" if record.seeds else "",
         f"suite version {record.suite_version}" if record.suite_version else "",
         record.termination,
         f"{record.n_action_steps} actions executed per prediction" if record.n_action_steps else "",
@@ -40,7 +40,7 @@ def model_index(records: dict[str, EvaluationRecord]) -> list[EvalResult]:
             "task_name": "robot control",
             "dataset_type": record.suite,
             "dataset_name": record.suite,
-            "dataset_args": {"episodes": record.episodes, "interval_95": list(record.interval), "seed": record.seed},
+            "dataset_args": {"episodes": record.episodes, "interval_95": list(record.interval), "seeds": record.seeds},
         }
         results.append(
             EvalResult(

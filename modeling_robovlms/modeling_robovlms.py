@@ -1,7 +1,7 @@
 """What all VLAs share: the backbone, the action tokens, loading and saving, and the framework's seven handles."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -474,7 +474,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
     def predict_action(
         self,
         cache: VLACache | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
         overlap: ChunkOverlap | None = None,
         **inputs: Any,
     ) -> torch.Tensor:
@@ -483,6 +483,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         Args:
             cache: streaming state from `new_cache`; then `inputs` hold the new frame alone, and what comes out is what
                 a window that ends with it would give. Updated in place.
+            generator: where sampling heads draw from; one, or one per row. Torch's own by default.
             overlap: the running chunk, which the new one is to join (real-time chunking): sampling heads are guided
                 towards it, others mix it in.
             inputs: the processor's output, without actions.

@@ -97,8 +97,10 @@ class ChunkPredictor:
         instructions: Sequence[str],
         cache: VLACache,
         overlap: ChunkOverlap | None = None,
+        generators: Sequence[torch.Generator | None] | None = None,
     ) -> np.ndarray:
-        """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`."""
+        """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`. Sampling
+        heads draw from `generators`, one per row, or from torch's own."""
         inputs = self.processor(
             images=[observation["images"] for observation in observations],
             instruction=list(instructions),
@@ -113,7 +115,7 @@ class ChunkPredictor:
             normal = torch.from_numpy(self.processor.encode_actions(chunks, self.contract.embodiment))
             chunks = overlap.to(normal).blend(normal)
         else:
-            chunks = self.model.predict_action(**inputs, cache=cache, overlap=overlap)
+            chunks = self.model.predict_action(**inputs, cache=cache, generator=generators, overlap=overlap)
         return self.processor.decode_actions(chunks, embodiment=self.contract.embodiment)
 
     def answer(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from ..modeling_robovlms.modeling_robovlms import ContinuousVLA
 from ..modeling_robovlms.streaming import VLACache
@@ -45,15 +46,23 @@ class Policy:
         predictor = ChunkPredictor.from_pretrained(name_or_path, embodiment, **model_options)
         return cls(predictor.model, predictor.processor, embodiment)
 
-    def reset(self, rows: Sequence[int] | None = None) -> None:
-        """Start new episodes in the given rows (None: in all)."""
+    def reset(self, rows: Sequence[int] | None = None, seeds: Sequence[int] | None = None) -> None:
+        """Start new episodes in the given rows (None: in all).
+
+        Args:
+            seeds: one for each of `rows`; then what a sampling head draws in an episode depends on nothing but its seed.
+        """
         if rows is None:
+            self._generators: dict[int, torch.Generator] = {}
             self._cache: VLACache | None = None
             self._steps = np.zeros(0, dtype=int)
             self._chunks = np.zeros((0, self.contract.chunk_size, self.contract.action_dim), dtype=np.float32)
         elif len(rows) and self._cache is not None:
             self._steps[list(rows)] = 0
             self._cache.reset(rows)
+        if seeds is not None:
+            rows = range(len(seeds)) if rows is None else rows
+            self._generators |= {row: torch.Generator().manual_seed(s) for row, s in zip(rows, seeds, strict=True)}
 
     def select_action(
         self, observation: Observation | Sequence[Observation], instruction: str | Sequence[str]
@@ -88,7 +97,12 @@ class Policy:
         if not due or self._cache is None:
             return
         cache = self._cache.select(due)
-        chunks = self.predictor.predict([observations[row] for row in due], [instructions[row] for row in due], cache)
+        chunks = self.predictor.predict(
+            [observations[row] for row in due],
+            [instructions[row] for row in due],
+            cache,
+            generators=[self._generators.get(row) for row in due],
+        )
         self._cache.write(due, cache)
         replan = self._steps[due] % self.contract.n_action_steps == 0
         self._chunks[np.array(due)[replan]] = chunks[replan]

@@ -1,15 +1,24 @@
 """The pages' own snippets, run in their order on a tiny backbone."""
 
 import re
+import sys
+from functools import partial
 from pathlib import Path
 
+import cloudpickle
+import gymnasium
 import numpy as np
 import pytest
 
 from robovlms import OneStepContinuousVLA, RoboVLMProcessor
+from robovlms.evaluation import RandomPolicy
+from robovlms.evaluation.tabletop.environment import TabletopEnv
 from robovlms.evaluation.tabletop.expert_chunks import tabletop_contract
 from robovlms.serving import ChunkPredictor, PolicyServer, random_observation
 from robovlms.serving.background import in_background
+
+# Environment processes cannot import test modules: send what is defined here by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "structures").glob("*.md"))
@@ -81,3 +90,21 @@ def test_snippets_about_the_hub_run(backbone, contract, sample, tmp_path, monkey
     assert len(snippets) == 4
     for snippet in snippets:
         exec(snippet, names)
+
+
+def test_snippets_about_evaluation_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    env = partial(TabletopEnv, image_size=16, max_steps=1000)
+    names = {"make_env": lambda: TaskByName(env()), "policy": RandomPolicy(env().action_space)}
+    snippets = re.findall(r"```python\n(.*?)```", (DOCS / "evaluation.md").read_text(), re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        exec(snippet, names)
+    assert (tmp_path / "results" / "report.html").exists()
+
+
+class TaskByName(gymnasium.Wrapper):
+    """The tabletop under the page's task names."""
+
+    def reset(self, *, seed=None, options=None):
+        return self.env.reset(seed=seed, options={"task": "open_drawer"})

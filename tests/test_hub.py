@@ -71,7 +71,7 @@ def record_of(contract) -> EvaluationRecord:
         controls={},
         suite="tabletop",
         suite_version="1",
-        seed=1000000,
+        seeds=[1000000],
         termination="an episode ends at the first success or at the step limit",
         n_action_steps=1,
         contract_hash=contract.hash,

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from robovlms import LSTMHeadConfig, OneStepContinuousVLA, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms import (
+    LSTMHeadConfig,
+    OneStepContinuousVLA,
+    Policy,
+    PolicyHeadContinuousVLA,
+    RoboVLMProcessor,
+)
+from robovlms.configuration.head_configs import FlowMatchingHeadConfig
 from robovlms.serving import random_observation
 
 LSTM = LSTMHeadConfig(hidden_size=32, num_layers=1, decoder_sizes=(32,))
@@ -97,3 +104,24 @@ def test_one_step_policy(backbone, contract):
     chunk = [policy.select_action(observation, "push") for _ in range(3)]
     assert np.array_equal(policy.select_action(observation, "push"), chunk[0])
     assert set(np.array(chunk)[:, 6]) <= {0.0, 1.0}  # the gripper's own two values
+
+
+def test_what_a_sampling_head_draws_follows_the_seed_of_the_episode(backbone, contract):
+    agreed = contract(chunk_size=4, n_action_steps=2)
+    vla = OneStepContinuousVLA.from_backbone(
+        backbone("smolvlm"), agreed, head_config=FlowMatchingHeadConfig(denoiser_size=32, denoiser_layers=1)
+    )
+    processor = RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed)
+    streams = [observations(agreed, 5, seed) for seed in range(2)]
+
+    def actions(rows, seeds):
+        policy = Policy(vla, processor)
+        policy.reset(rows=range(len(rows)), seeds=seeds)
+        return np.stack(
+            [policy.select_action([streams[row][step] for row in rows], ["push"] * len(rows)) for step in range(5)], 1
+        )
+
+    together = actions([0, 1], [7, 8])
+    np.testing.assert_allclose(together[0], actions([0], [7])[0], atol=1e-5)
+    np.testing.assert_allclose(together[1], actions([1], [8])[0], atol=1e-5)
+    assert np.abs(together[0] - actions([0], [8])[0]).max() > 1e-2

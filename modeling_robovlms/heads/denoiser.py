@@ -1,5 +1,6 @@
 """What diffusion and flow matching share: a network that denoises chunks, and the decoder around it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -100,17 +101,19 @@ class DenoisingDecoder(nn.Module):
         self,
         context: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`. With targets only losses, no actions; without, sampled actions for every
         frame. The frames of a row start from the same noise, so that the newest chunk does not depend on how many
-        frames came with it. `overlap` is for one frame per row."""
+        frames came with it. `generator` may be one per row. `overlap` is for one frame per row."""
         if targets is not None:
+            assert not isinstance(generator, Sequence), "training draws from one generator"
             return self._losses(context, targets, generator)
         batch, window = context.shape[:2]
-        noise = torch.cat([self._noise(1, _options(generator, context)) for _ in range(batch)])
-        noise = noise.to(context.device).repeat_interleave(window, dim=0)
+        generators = generator if isinstance(generator, Sequence) else [generator] * batch
+        noise = torch.cat([self._noise(1, _options(one, context)).to(context.device) for one in generators])
+        noise = noise.repeat_interleave(window, dim=0)
         if overlap is not None:
             overlap = overlap.to(noise)
         actions = self.sample(noise, context.flatten(0, 1), overlap)

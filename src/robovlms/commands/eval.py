@@ -1,13 +1,19 @@
-"""`robovlms eval`: a checkpoint in a simulator; writes an evaluation record, plots and films."""
+"""`robovlms eval`: a checkpoint in a simulator; leaves a record, a report page, films and plots.
+
+Finished episodes are kept: the same command goes on where it was interrupted.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 
-from robovlms.evaluation import EvaluationRecord, evaluate
+from robovlms.evaluation import EvaluationRecord, evaluate, get_suite, suite_names, write_report
 from robovlms.evaluation.pictures import contact_sheet, plot_controls, plot_success, rollout_gif
+from robovlms.publishing.revision import revision_of
 from robovlms.serving import Policy
 
 EPISODES = 130
@@ -17,55 +23,93 @@ CONTROL_EPISODES = 65
 def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("checkpoint", help="folder or Hub id")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the record and the pictures")
-    parser.add_argument("--suite", default="tabletop")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the record, the report and the films")
+    parser.add_argument("--suite", default="tabletop", help=f"one of {', '.join(suite_names())}")
+    parser.add_argument(
+        "--suite-options", nargs="+", default=[], metavar="NAME=VALUE", help="of the suite, for example scene=D"
+    )
     parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
-    parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: those it was trained on")
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="over all tasks; 0 for chains alone")
+    parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own choice")
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="per seed, over all tasks; 0 for chains alone")
     parser.add_argument("--control-episodes", type=int, default=CONTROL_EPISODES, help="per control; 0 for none")
     parser.add_argument("--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too")
-    parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions")
-    parser.add_argument("--num-envs", type=int, default=8, help="environments at once")
-    parser.add_argument("--seed", type=int, default=None, help="first seed of the episodes")
+    parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions, per seed")
+    parser.add_argument("--max-steps", type=int, default=None, help="actions per task; the suite's limit by default")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=None, metavar="SEED",
+        help="where the episodes' seeds start; several repeat everything with other scenes",
+    )  # fmt: skip
+    parser.add_argument("--envs", type=int, default=8, help="environments at once, each in its own process")
+    parser.add_argument("--films", type=int, default=1, help="of successes and of failures, per task")
+    parser.add_argument("--restart", action="store_true", help="forget the finished episodes in the output folder")
+    parser.add_argument("--retry-crashed", action="store_true", help="run episodes again whose environment failed")
     return parser
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
     options = parser(prog).parse_args(arguments)
-    seed = {} if options.seed is None else {"seed": options.seed}
+    suite_options = dict(parse_option(option) for option in options.suite_options)
     record = evaluate_checkpoint(
         options.checkpoint,
         options.output,
         embodiment=options.embodiment,
         suite=options.suite,
+        suite_options=suite_options,
         tasks=options.tasks,
         episodes=options.episodes,
         controls=options.control_episodes > 0,
         control_episodes=options.control_episodes,
         settings=options.settings,
         chains=options.chains,
-        num_envs=options.num_envs,
-        **seed,
+        max_steps=options.max_steps,
+        num_envs=options.envs,
+        record=options.films,
+        restart=options.restart,
+        retry_crashed=options.retry_crashed,
+        **({} if options.seeds is None else {"seeds": options.seeds}),
     )
     print(record.summary())
+    print(f"\n{options.output / 'report.html'}: the same with films; {options.output / 'evaluation.json'}: the record")
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as YAML reads it."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--suite-options: {text!r} must be NAME=VALUE.")
+    return name, yaml.safe_load(value)
 
 
 def evaluate_checkpoint(
-    checkpoint: str | Path, output: Path, embodiment: str | None = None, **options
+    checkpoint: str | Path,
+    output: Path,
+    embodiment: str | None = None,
+    suite: str = "tabletop",
+    suite_options: dict[str, Any] | None = None,
+    **options: Any,
 ) -> EvaluationRecord:
-    """Evaluate, and write `evaluation.json` and `pictures/` into `output`. `options` are those of `evaluate`."""
-    output.mkdir(parents=True, exist_ok=True)
+    """Evaluate, and write `evaluation.json`, `report.html`, `films/` and `pictures/` into `output`. `options` are those
+    of `evaluate`."""
+    built = get_suite(suite, **(suite_options or {}))  # before the checkpoint: missing assets show at once
     torch.set_num_threads(1)  # the environments' processes need the other cores
     policy = Policy.from_pretrained(str(checkpoint), embodiment=embodiment)
-    record, results = evaluate(policy, policy_name=Path(checkpoint).name, **options)
+    record, results = evaluate(
+        policy,
+        built,
+        policy_name=Path(checkpoint).resolve().name if Path(checkpoint).exists() else str(checkpoint),
+        policy_revision=revision_of(checkpoint, policy.model),
+        output=output,
+        **options,
+    )
     record.save(output / "evaluation.json")
     pictures = output / "pictures"
     pictures.mkdir(exist_ok=True)
     if record.episodes:
         plot_success(record, pictures / "success.png")
-    if record.controls or record.chains is not None:
+    if record.controls or record.unseen or record.chains is not None:
         plot_controls(record, pictures / "controls.png")
     if any(result.frames for result in results):
         contact_sheet(results, pictures / "contact_sheet.png")
         rollout_gif(results, pictures / "rollouts.gif")
+    write_report(record, results, output, checkpoint=record.policy or "DIR_OR_ID")
     return record

@@ -1,0 +1,169 @@
+"""`evaluate`: a policy on a suite, its controls, held-out settings and chains; an evaluation record comes out."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from .environments import EnvironmentPool
+from .journal import Journal
+from .record import ChainScores, EvaluationRecord, TaskScores
+from .rollout import Episode, EpisodeResult, RandomPolicy, RolloutPolicy, rollout
+from .suite import Suite
+from .suites import get_suite
+
+CONTROLS = ("shuffled_instruction", "black_images", "random_policy")
+FIRST_SEED = 1_000_000
+
+
+def evaluate(
+    policy: RolloutPolicy,
+    suite: str | Suite = "tabletop",
+    *,
+    tasks: Sequence[str] | None = None,
+    episodes: int = 100,
+    seeds: Sequence[int] = (FIRST_SEED,),
+    num_envs: int = 8,
+    controls: bool | Sequence[str] = True,
+    control_episodes: int | None = None,
+    settings: Sequence[str] = (),
+    setting_episodes: int | None = None,
+    chains: int = 0,
+    chain_length: int = 5,
+    max_steps: int | None = None,
+    record: int = 1,
+    contract: Any = None,
+    policy_name: str | None = None,
+    policy_revision: str | None = None,
+    output: str | Path | None = None,
+    restart: bool = False,
+    retry_crashed: bool = False,
+    progress: bool = True,
+) -> tuple[EvaluationRecord, list[EpisodeResult]]:
+    """Run a policy on a suite.
+
+    Args:
+        policy: a `robovlms.Policy`, or anything with its `reset` and `select_action`.
+        suite: name of a registered suite, or a suite.
+        tasks: those to run; the suite's default tasks, or else all of it, by default.
+        episodes: episodes per seed, the tasks in turn; may be 0 where chains are run.
+        seeds: where the seeds of the episodes start. Several repeat everything with other scenes.
+        num_envs: environments at once, each in its own process.
+        controls: which of `CONTROLS` to run (True: all), on the first `control_episodes` of the same episodes.
+        control_episodes: episodes per control and seed; as many as `episodes` by default.
+        settings: held-out settings of the suite to run as well.
+        setting_episodes: episodes per setting and seed; as many as `episodes` by default.
+        chains: long-horizon chains per seed, of `chain_length` instructions each.
+        max_steps: step limit per task; the suite's by default.
+        record: film so many successes and so many failures of each task; see `rollout`.
+        contract: the policy's `ActionContract`, for the record; `policy.contract` by default, where there is one.
+        policy_name, policy_revision: for the record.
+        output: folder in which finished episodes and their films are kept. The same call goes on where it was interrupted.
+        restart: forget what is in `output`.
+        retry_crashed: run episodes in `output` again that failed because their environment did.
+        progress: show progress bars.
+
+    Returns:
+        the record, and the results of the main episodes and of the chains, with their pictures.
+
+    Raises:
+        ValueError: an unknown suite, task, control or setting; a contract made for another control frequency; an
+            `output` of another evaluation.
+        EnvironmentFailure: the environment can't be built.
+    """
+    start = monotonic()
+    if isinstance(suite, str):
+        suite = get_suite(suite)
+    tasks = list(tasks if tasks is not None else suite.default_tasks or suite.instructions)
+    controls = (CONTROLS if controls else ()) if isinstance(controls, bool) else tuple(controls)
+    seeds = list(seeds)
+    _check_known("tasks", tasks, suite.instructions)
+    _check_known("controls", controls, CONTROLS)
+    _check_known("settings", settings, suite.settings)
+    if not tasks or not seeds or episodes < 0 or episodes + chains < 1:
+        raise ValueError(
+            f"evaluate needs at least one task, one seed and one episode or chain, got tasks {tasks}, seeds {seeds}, "
+            f"episodes {episodes}, chains {chains}"
+        )
+    contract = contract if contract is not None else getattr(policy, "contract", None)
+    if contract is not None and abs(contract.control_frequency - suite.control_frequency) > 1e-6:
+        raise ValueError(
+            f"control_frequency: the policy's contract says {contract.control_frequency} Hz, "
+            f"suite {suite.name!r} runs at {suite.control_frequency} Hz"
+        )
+    limit = max_steps if max_steps is not None else suite.max_steps
+    facts: dict[str, Any] = {
+        "policy": policy_name,
+        "policy_revision": policy_revision,
+        "contract_hash": getattr(contract, "hash", None),
+        "n_action_steps": getattr(contract, "n_action_steps", None),
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "suite_facts": suite.facts,
+        "termination": suite.termination,
+        "control_frequency": suite.control_frequency,
+        "seeds": seeds,
+    }
+    protocol = facts | {"tasks": tasks, "max_steps": limit, "chain_length": chain_length}
+    journal = Journal(output, protocol, restart, retry_crashed) if output is not None else None
+
+    def drawn(count: int) -> list[Episode]:
+        return [episode for seed in seeds for episode in suite.episodes(tasks, count, seed)]
+
+    def chained() -> list[Episode]:
+        return [chain for seed in seeds for chain in suite.chains(tasks, chains, chain_length, seed)]
+
+    parts: dict[str, list[Episode]] = {"policy": drawn(episodes)}
+    if episodes:
+        first = drawn(episodes if control_episodes is None else control_episodes)
+        parts |= {name: suite.shuffled(first, tasks) if name == "shuffled_instruction" else first for name in controls}
+    parts |= {f"unseen {name}": [*map(suite.settings[name], drawn(setting_episodes or episodes))] for name in settings}
+    parts |= {"chains": chained()} if chains else {}
+
+    results: dict[str, list[EpisodeResult]] = {}
+    with ExitStack() as stack:
+        pool: EnvironmentPool | None = None
+        for part, asked in parts.items():
+            finished = journal.finished(part, asked) if journal is not None else {}
+            if len(finished) == len(asked):
+                results[part] = [finished[index] for index in range(len(asked))]
+                continue
+            if pool is None:
+                most = max(map(len, parts.values()))
+                pool = stack.enter_context(EnvironmentPool(suite.make_env, min(num_envs, most), timeout=suite.timeout))
+
+            def note(index: int, result: EpisodeResult, part: str = part, asked: list[Episode] = asked) -> None:
+                if journal is not None:
+                    journal.add(part, asked[index], result)
+
+            results[part] = rollout(
+                RandomPolicy(pool.action_space, seeds[0]) if part == "random_policy" else policy,
+                pool,
+                asked,
+                max_steps=limit,
+                black_images=part == "black_images",
+                record=record if part in ("policy", "chains") else 0,
+                finished=finished,
+                on_result=note,
+                description=f"{part.replace('_', ' '):22}",
+                progress=progress,
+            )
+
+    how: dict[str, Any] = {"tasks": tasks, "max_steps": limit, "chain_length": chain_length if chains else None}
+    evaluation = EvaluationRecord.of_results(
+        results["policy"],
+        minutes=journal.minutes if journal is not None else (monotonic() - start) / 60,
+        controls={name: TaskScores.of_results(results[name]) for name in controls if name in results},
+        unseen={name: TaskScores.of_results(results[f"unseen {name}"]) for name in settings},
+        chains=ChainScores.of_results(results["chains"]) if chains else None,
+        settings=how | ({"suite_options": suite.options} if suite.options else {}),
+        **facts,
+    )
+    return evaluation, results["policy"] + results.get("chains", [])
+
+
+def _check_known(field_name: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise ValueError(f"{field_name}: unknown {unknown}, there are {list(known)}")

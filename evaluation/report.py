@@ -1,0 +1,95 @@
+"""An evaluation as a page: `report.html`, beside the record, the films and the pictures that it shows."""
+
+import base64
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from .journal import film_name
+from .pictures import outcome_note
+from .record import EvaluationRecord, without_paths
+from .rollout import EpisodeResult
+
+FILE = "report.html"
+
+
+def write_report(
+    record: EvaluationRecord, results: Sequence[EpisodeResult], folder: str | Path, checkpoint: str = "DIR_OR_ID"
+) -> Path:
+    """Write the page.
+
+    Args:
+        record: of the evaluation.
+        results: its episodes and chains; of those that were filmed the page shows the films in `films/`.
+        folder: the evaluation's output. `pictures/contact_sheet.png` in it goes into the page.
+        checkpoint: how the command that repeats it calls the policy.
+
+    Returns:
+        The page.
+    """
+    folder = Path(folder)
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    environment.filters |= {"percent": lambda share: f"{100 * share:.1f} %", "minutes": _minutes}
+    template = resources.files(__package__).joinpath(f"{FILE}.jinja").read_text(encoding="utf-8")
+    filmed = [result for result in results if result.frames]
+    page = environment.from_string(template).render(
+        record=record,
+        crashes=Counter(without_paths(result.reason or "") for result in results if result.crashed),
+        films=[_film(result) for result in sorted(filmed, key=lambda result: (result.task, result.success))],
+        filmstrips=_inlined(folder / "pictures" / "contact_sheet.png"),
+        command=repeat_command(record, checkpoint),
+        facts=_facts(record),
+    )
+    (folder / FILE).write_text(page, encoding="utf-8")
+    return folder / FILE
+
+
+def repeat_command(record: EvaluationRecord, checkpoint: str) -> str:
+    """The command that runs the same episodes."""
+    parts = ["robovlms", "eval", checkpoint, "--suite", record.suite]
+    options = record.settings.get("suite_options", {})
+    parts += ["--suite-options", *(f"{name}={value}" for name, value in options.items())] if options else []
+    parts += ["--episodes", str(record.episodes // max(1, len(record.seeds)))]
+    parts += ["--seeds", *map(str, record.seeds)]
+    parts += ["--chains", str(record.chains.episodes // max(1, len(record.seeds)))] if record.chains else []
+    parts += ["--settings", *record.unseen] if record.unseen else []
+    parts += ["--tasks", *record.settings["tasks"]] if record.episodes and "tasks" in record.settings else []
+    return shlex.join([*parts, "--output", "results"])
+
+
+def _facts(record: EvaluationRecord) -> dict[str, Any]:
+    facts = {
+        "policy": record.policy,
+        "revision": record.policy_revision,
+        "contract": record.contract_hash,
+        "actions executed per prediction": record.n_action_steps,
+        "suite": f"{record.suite}, version {record.suite_version}",
+        **{f"suite: {name}": value for name, value in record.suite_facts.items()},
+        "an episode's end": record.termination,
+        "actions at most": record.settings.get("max_steps"),
+        "control frequency": f"{record.control_frequency:g} Hz" if record.control_frequency else None,
+        "seeds from": ", ".join(map(str, record.seeds)),
+        "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def _film(result: EpisodeResult) -> dict[str, Any]:
+    told = " → ".join(dict.fromkeys(result.frame_instructions)) if result.chain else result.instruction
+    file = f"films/{film_name('chains' if result.chain else 'policy', result)}"
+    return {"file": file, "told": told, "success": result.success, "note": outcome_note(result)}
+
+
+def _inlined(picture: Path) -> str | None:
+    if not picture.exists():
+        return None
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f} minutes" if minutes >= 2 else f"{60 * minutes:.0f} seconds"

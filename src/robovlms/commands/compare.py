@@ -1,0 +1,30 @@
+"""`robovlms compare`: whether the difference between two evaluation records is more than luck."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from robovlms.evaluation import EvaluationRecord, compare
+from robovlms.evaluation.pictures import plot_comparison
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument("first", type=Path, metavar="A.json", help="record, or the folder of an evaluation")
+    parser.add_argument("second", type=Path, metavar="B.json", help="the record that it is compared with")
+    parser.add_argument("--output", type=Path, default=None, help="folder for comparison.json and comparison.png")
+    options = parser.parse_args(arguments)
+    comparison = compare(*(EvaluationRecord.load(record_file(path)) for path in (options.first, options.second)))
+    print(comparison.summary())
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(comparison.to_dict(), indent=2) + "\n"
+        (options.output / "comparison.json").write_text(text, encoding="utf-8")
+        plot_comparison(comparison, options.output / "comparison.png")
+        print(f"{options.output}: comparison.json and comparison.png")
+
+
+def record_file(path: Path) -> Path:
+    """A record's file; of a folder its `evaluation.json`."""
+    return path / "evaluation.json" if path.is_dir() else path
