@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 from transformers import TrainerCallback
 
 from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
@@ -83,13 +83,13 @@ def _draw(log_history: Entries, file: Path) -> None:
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(6.4 * columns, 3.9 * rows), layout="constrained")
-        places = figure.subplots(rows, columns, squeeze=False).flat
+        places = list(figure.subplots(rows, columns, squeeze=False).flat)
         for (draw, found), axes in zip(panels, places, strict=False):
             draw(axes, found)
             axes.set_xlabel("training step")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.margins(x=0.02)
-        for axes in list(places)[len(panels) :]:
+        for axes in places[len(panels) :]:
             axes.set_visible(False)
         FigureCanvasAgg(figure)
         figure.savefig(file, dpi=130)
@@ -108,7 +108,7 @@ def _losses(axes: Axes, found: dict[str, np.ndarray]) -> None:
     )
     if all((values > 0).all() for _, values in found.values()):
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     axes.set_title("Loss", loc="left", fontweight="bold")
 
 
@@ -154,7 +154,7 @@ def _steps(log_history: Entries) -> int:
 
 def _rows(values: dict[str, Any]) -> str:
     def shown(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
+        return f"{value:.4g}" if isinstance(value, float) else html.escape(str(getattr(value, "value", value)))
 
     return "\n".join(f"<tr><td>{html.escape(name)}</td><td>{shown(value)}</td></tr>" for name, value in values.items())
 

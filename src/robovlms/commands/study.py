@@ -51,8 +51,8 @@ class StudyRecipe:
 
     tasks: tuple[str, ...] = BASE_TASKS
     demonstrations: int = 1500
-    pretraining_demonstrations: int = 600
-    pretraining_steps: int = 1500
+    pretraining_demonstrations: int = 1500
+    pretraining_steps: int = 6000
     max_steps: int = 1500
     batch_size: int = 16
     episodes: int = 104
@@ -127,7 +127,7 @@ def _backbones(folder: Path, demonstrations: Path, images: Path, recipe: StudyRe
     things = things_of(GROUNDING_NAMES)
     instructions = sorted(LeRobotDataset(demonstrations).metadata.tasks.values())
     random = write_scratch_backbone(folder / "backbones" / "random", [*instructions, *sentences(things)])
-    windows = LeRobotDataset(images, window_size=1, chunk_size=1, cameras=["static"], cache_bytes=2**31)
+    windows = LeRobotDataset(images, window_size=1, chunk_size=1, cameras=["static"], cache_bytes=2**32)
     set_seed(0)
     training = ScratchTrainingArguments(
         output_dir=str(folder / "backbones" / "training"),
