@@ -1,5 +1,6 @@
 """`evaluate`: a policy on a suite, its controls, held-out settings and chains; an evaluation record comes out."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,18 +109,17 @@ def evaluate(
     protocol = facts | {"tasks": tasks, "max_steps": limit, "chain_length": chain_length}
     journal = Journal(output, protocol, restart, retry_crashed) if output is not None else None
 
-    def drawn(count: int) -> list[Episode]:
-        return [episode for seed in seeds for episode in suite.episodes(tasks, count, seed)]
-
-    def chained() -> list[Episode]:
-        return [chain for seed in seeds for chain in suite.chains(tasks, chains, chain_length, seed)]
-
-    parts: dict[str, list[Episode]] = {"policy": drawn(episodes)}
+    parts = {"policy": _drawn(suite, tasks, episodes, seeds)}
     if episodes:
-        first = drawn(episodes if control_episodes is None else control_episodes)
+        first = _drawn(suite, tasks, episodes if control_episodes is None else control_episodes, seeds)
         parts |= {name: suite.shuffled(first, tasks) if name == "shuffled_instruction" else first for name in controls}
-    parts |= {f"unseen {name}": [*map(suite.settings[name], drawn(setting_episodes or episodes))] for name in settings}
-    parts |= {"chains": chained()} if chains else {}
+    for setting in settings:
+        drawn = _drawn(suite, tasks, setting_episodes or episodes, seeds)
+        parts[f"unseen {setting}"] = [suite.settings[setting](episode) for episode in drawn]
+    if chains:
+        parts["chains"] = [chain for seed in seeds for chain in suite.chains(tasks, chains, chain_length, seed)]
+    for part, asked in parts.items():
+        _check_distinct(part, asked, seeds)
 
     results: dict[str, list[EpisodeResult]] = {}
     with ExitStack() as stack:
@@ -161,6 +161,21 @@ def evaluate(
         **facts,
     )
     return evaluation, results["policy"] + results.get("chains", [])
+
+
+def _drawn(suite: Suite, tasks: Sequence[str], count: int, seeds: Sequence[int]) -> list[Episode]:
+    return [episode for seed in seeds for episode in suite.episodes(tasks, count, seed)]
+
+
+def _check_distinct(part: str, episodes: Sequence[Episode], seeds: Sequence[int]) -> None:
+    """A suite whose episodes follow from less than the seed, or seeds close together, would count episodes twice."""
+    starts = Counter((episode.task, episode.seed) for episode in episodes)
+    twice = [start for start, count in starts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"seeds: {list(seeds)} give {len(twice)} episodes of {part!r} twice, first {twice[0]}. Put the seeds further "
+            "apart; a suite with a fixed list of episodes has one seed only."
+        )
 
 
 def _check_known(field_name: str, asked: Iterable[str], known: Iterable[str]) -> None:

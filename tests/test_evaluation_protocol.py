@@ -93,6 +93,13 @@ def test_another_protocol_does_not_go_on(whole):
     assert record.episodes == 8  # all of them were finished: nothing is run, no environment is built
 
 
+def test_no_episode_counts_twice():
+    from test_evaluation import Seeker, dots_suite
+
+    with pytest.raises(ValueError, match=r"seeds: \[0, 4\] give 4 episodes of 'policy' twice"):
+        evaluate(Seeker(), dots_suite(), episodes=8, seeds=[0, 4], progress=False)
+
+
 def test_crashed_episodes_are_told_of_and_can_be_run_again(tmp_path):
     from test_evaluation import Seeker, dots_suite
 
