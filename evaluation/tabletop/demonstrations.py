@@ -13,10 +13,10 @@ import gymnasium
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..gl import choose_backend
 from .chains import sample_chain, scene_layout
 from .environment import TabletopEnv
 from .expert import expert_action
-from .gl import choose_backend
 from .interface import CAMERAS
 from .tasks import TASKS, get_task
 

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo's compiled modules have no type stubs)
-"""Rendering of the fixed cameras of one model, with nothing that costs time in software OpenGL."""
+"""Rendering of the cameras of one MuJoCo model."""
 
 import mujoco
 import numpy as np
