@@ -139,7 +139,7 @@ INSTRUCTIONS: dict[str, Sentences] = {
         ("draw the plug out", "the peg should come out of its socket"),
     ),
     "pick-out-of-hole-v3": Sentences(
-        ("pick the puck out of the hole", "lift the puck from the hole to the marked place", "take the puck out of the hole"),
+        ("pick the puck out of the hole", "lift the puck up from inside the hole", "take the puck out of the hole"),
         ("get out what lies in the hole", "the puck should not stay in the hole"),
     ),
     "pick-place-v3": Sentences(
