@@ -32,7 +32,7 @@ class Recipe:
         "window-open-v3",
     )
     demonstrations: int = 500
-    max_steps: int = 4000
+    max_steps: int = 3000
     batch_size: int = 32
     chunk_size: int = 16
     n_action_steps: int = 8

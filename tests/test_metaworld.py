@@ -6,6 +6,7 @@ Skipped where the extra `metaworld` is not installed (it pins MuJoCo): .ci/night
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -14,9 +15,10 @@ from gymnasium.utils.env_checker import check_env
 
 from robovlms.commands.collect import collect_metaworld
 from robovlms.data import LeRobotDataset
-from robovlms.evaluation import EnvironmentPool, evaluate, get_suite
+from robovlms.evaluation import EnvironmentPool, EvaluationRecord, evaluate, get_suite
 from robovlms.evaluation.metaworld.instructions import INSTRUCTIONS
 
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "metaworld_vla.py"
 WITHOUT_PACKAGE = """
 import sys
 sys.modules["metaworld"] = None
@@ -219,3 +221,13 @@ def test_demonstrations_are_a_dataset_and_depend_on_their_number_alone(tmp_path)
     assert set(dataset.instructions) == {episode.instruction for episode in alone}
     sample = dataset[0]
     assert np.allclose(sample["actions"][0], alone[0].actions[:4])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+def test_a_small_vla_learns_five_tasks(tmp_path):
+    """The recipe of docs/metaworld.md: success on placements that no demonstration had."""
+    subprocess.run([sys.executable, BENCHMARK, str(tmp_path)], check=True)
+    record = EvaluationRecord.load(tmp_path / "evaluation" / "evaluation.json")
+    assert record.success_rate >= 0.8, record.summary()
+    assert record.controls["black_images"].success_rate < record.success_rate - 0.3
