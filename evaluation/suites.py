@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from .calvin_suite import calvin_suite
+from .metaworld_suite import metaworld_suite
 from .suite import Suite
 from .tabletop_suite import tabletop_suite
 
-_SUITES: dict[str, Callable[..., Suite]] = {"tabletop": tabletop_suite, "calvin": calvin_suite}
+_SUITES: dict[str, Callable[..., Suite]] = {
+    "tabletop": tabletop_suite,
+    "calvin": calvin_suite,
+    "metaworld": metaworld_suite,
+}
 
 
 def register_suite(name: str, build: Callable[..., Suite]) -> None:

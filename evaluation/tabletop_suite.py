@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from .generalization import GENERALIZATION_SETTINGS
+from .gl import choose_backend
 from .rollout import Episode
 from .suite import Suite
 from .tabletop.environment import TabletopEnv
-from .tabletop.gl import choose_backend
 from .tabletop.interface import CONTROL_FREQUENCY
 from .tabletop.settings import SETTINGS, with_unseen_objects
 from .tabletop.tasks import BASE_TASKS, TASK_TABLE

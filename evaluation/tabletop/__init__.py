@@ -5,11 +5,12 @@ Importing this package registers the Gymnasium environment "robovlms/Tabletop-v0
 
 import gymnasium
 
+from ..collection import Noise
+from ..gl import NoOpenGLError, choose_backend
 from .chains import CHAIN_LENGTH, sample_chain, scene_layout
-from .demonstrations import Episode, Noise, collect, collect_chain, collect_episode
+from .demonstrations import Episode, collect, collect_chain, collect_episode
 from .environment import TabletopEnv
 from .expert import Expert, expert_action
-from .gl import NoOpenGLError, choose_backend
 from .interface import ACTION_NAMES, ACTION_UNITS, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES, STATE_UNITS
 from .settings import SETTINGS
 from .tasks import BASE_TASKS, GROUNDING_NAMES, SKILLS, TASK_TABLE, TASKS, Task, get_task, task_of_instruction

@@ -1,72 +1,19 @@
 """Demonstrations by the scripted expert, with noise in what is executed and none in what is recorded."""
 
-import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
-from tqdm.auto import tqdm
 
+from ..collection import DEFAULT_NOISE, Disturbance, Noise, first_success, run_jobs
 from .chains import sample_chain, scene_layout
 from .environment import TabletopEnv
 from .expert import expert_action
-from .gl import choose_backend
 from .interface import CAMERAS
 from .tasks import TASKS, get_task
-
-MAX_ATTEMPTS = 20
-# Scenes of demonstrations have seeds from here on, those of evaluations lie below: no policy has seen the latter.
-FIRST_SCENE_SEED = 2**32
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Disturbance of the executed actions; the recorded ones stay the expert's own.
-
-    Attributes:
-        sigma: standard deviation of white noise on the six motion dimensions, in action units.
-        burst_probability: chance per step that a burst begins.
-        burst_steps: shortest and longest burst.
-        burst_scale: largest constant offset of a burst, in action units.
-        rotation_scale: factor on the noise of the three rotation dimensions.
-        gripper_probability: chance that a burst also flips the gripper.
-    """
-
-    sigma: float = 0.15
-    burst_probability: float = 0.05
-    burst_steps: tuple[int, int] = (2, 5)
-    burst_scale: float = 1.0
-    rotation_scale: float = 0.3
-    gripper_probability: float = 0.1
-
-
-class _Disturbance:
-    """The noise of one episode, step by step."""
-
-    def __init__(self, noise: Noise, rng: np.random.Generator):
-        self._noise, self._rng, self._left = noise, rng, 0
-
-    def __call__(self, action: np.ndarray) -> np.ndarray:
-        noise, rng = self._noise, self._rng
-        scale = np.array([1.0] * 3 + [noise.rotation_scale] * 3)
-        if self._left == 0 and rng.random() < noise.burst_probability:
-            self._left = int(rng.integers(noise.burst_steps[0], noise.burst_steps[1] + 1))
-            self._offset = rng.uniform(-noise.burst_scale, noise.burst_scale, 6) * scale
-            self._flip = rng.random() < noise.gripper_probability
-        executed = action.copy()
-        executed[:6] += rng.normal(0.0, noise.sigma, 6) * scale
-        if self._left:
-            self._left -= 1
-            executed[:6] += self._offset
-            if self._flip:
-                executed[6] = -executed[6]
-        return np.clip(executed, -1.0, 1.0)
 
 
 @dataclass
@@ -162,11 +109,11 @@ def _tabletop(env: gymnasium.Env) -> TabletopEnv:
     return env.unwrapped
 
 
-def _disturbance(noise: Noise | None, seed: int) -> _Disturbance | None:
-    return None if noise is None else _Disturbance(noise, np.random.default_rng([seed, 1]))
+def _disturbance(noise: Noise | None, seed: int) -> Disturbance | None:
+    return None if noise is None else Disturbance(noise, np.random.default_rng([seed, 1]))
 
 
-def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb: _Disturbance | None) -> Episode:
+def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb: Disturbance | None) -> Episode:
     observations, actions, groundings = [], [], []
     over = False
     while not over:
@@ -188,28 +135,10 @@ def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb:
     )
 
 
-_worker_env: TabletopEnv | None = None  # the environment of a worker process
-
-
-def _begin_worker(image_size: int, max_steps: int) -> None:
-    global _worker_env
-    _worker_env = TabletopEnv(image_size=image_size, max_steps=max_steps)
-
-
-def _collect_in_worker(job: tuple[int, int, str, Noise | None, str]) -> Episode:
-    assert _worker_env is not None, "_begin_worker runs first"
-    return _collect_one(_worker_env, *job)
-
-
 def _collect_one(env: TabletopEnv, seed: int, index: int, task: str, noise: Noise | None, setting: str) -> Episode:
-    """Collect episode number `index`: the first success among scenes whose seeds depend on nothing but the number."""
-    scenes = np.random.SeedSequence([seed, index]).generate_state(MAX_ATTEMPTS)
-    for attempt, scene in enumerate(scenes):
-        episode = collect_episode(env, int(scene), task, noise=noise, setting=setting)
-        if episode.success:
-            episode.failed_attempts = attempt
-            return episode
-    raise RuntimeError(f"the expert failed {MAX_ATTEMPTS} times in a row at {task} (seed {seed}, episode {index})")
+    return first_success(
+        seed, index, task, lambda scene: collect_episode(env, scene, task, noise=noise, setting=setting)
+    )
 
 
 def collect(
@@ -218,13 +147,13 @@ def collect(
     seed: int = 0,
     processes: int = 1,
     image_size: int = 64,
-    noise: Noise | None = Noise(),
+    noise: Noise | None = DEFAULT_NOISE,
     setting: str = "seen",
     max_steps: int = 80,
     first: int = 0,
     progress: bool = True,
 ) -> Iterator[Episode]:
-    """Yield successful demonstrations, the tasks taking turns; the same for any number of processes.
+    """Successful demonstrations, the tasks taking turns; the same for any number of processes.
 
     A failed demonstration is replaced by one in another scene and counted in `Episode.failed_attempts`; the progress
     bar shows the sum.
@@ -249,43 +178,5 @@ def collect(
     if not names:
         raise ValueError("tasks must name at least one task, got none")
     jobs = [(seed, index, names[index % len(names)], noise, setting) for index in range(first, episodes)]
-    failed = 0
-    with tqdm(total=episodes, initial=first, desc="demonstrations", unit="episode", disable=not progress) as bar:
-        for episode in _run(jobs, processes, image_size, max_steps):
-            failed += episode.failed_attempts
-            bar.set_postfix(failed=failed)
-            bar.update()
-            yield episode
-
-
-def _run(jobs: list, processes: int, image_size: int, max_steps: int) -> Iterator[Episode]:
-    if processes <= 1:
-        env = TabletopEnv(image_size=image_size, max_steps=max_steps)
-        try:
-            for job in jobs:
-                yield _collect_one(env, *job)
-        finally:
-            env.close()
-        return
-    choose_backend()
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # one thread of Mesa's software renderer per worker
-    with ProcessPoolExecutor(processes, _context(), _begin_worker, (image_size, max_steps)) as pool:
-        try:
-            waiting: deque[Future] = deque()
-            for job in jobs:
-                waiting.append(pool.submit(_collect_in_worker, job))
-                if len(waiting) >= 8 * processes:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _context() -> BaseContext:
-    """Return a way to start workers that never copies a process with an OpenGL context, and imports once if it can."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
+    make_env = partial(TabletopEnv, image_size=image_size, max_steps=max_steps)
+    return run_jobs(make_env, _collect_one, jobs, episodes, processes, progress)

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from .gl import choose_backend
+from ..gl import choose_backend
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_HIGH, STATE_LOW
 from .settings import SETTINGS, sample_layout, with_unseen_objects
 from .tasks import TASKS, SceneState, Task, get_task, grounding, is_done, is_feasible, task_of_instruction

@@ -2,14 +2,14 @@
 # (MuJoCo's compiled modules have no type stubs)
 """The physics: one MuJoCo model of the scene, put into layouts, moved by actions, read as `SceneState` and rendered.
 
-This module imports MuJoCo; `gl.choose_backend` must run first.
+This module imports MuJoCo; `choose_backend` must run first.
 """
 
 import mujoco
 import numpy as np
 
+from ..camera_renderer import CameraRenderer
 from .interface import CAMERAS, CONTROL_FREQUENCY, POSITION_SCALE, ROTATION_LIMIT, ROTATION_SCALE, WORKSPACE
-from .rendering import CameraRenderer
 from .scene import (
     BLOCK_COLORS,
     BLOCK_HALF,

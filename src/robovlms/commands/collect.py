@@ -1,20 +1,16 @@
-"""`robovlms collect`: demonstrations of the tabletop's scripted expert as a LeRobot dataset."""
+"""`robovlms collect`: demonstrations of a simulator's scripted experts as a LeRobot dataset."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from robovlms.data import LeRobotWriter
-from robovlms.evaluation.tabletop import (
-    ACTION_NAMES,
-    ACTION_UNITS,
-    BASE_TASKS,
-    CONTROL_FREQUENCY,
-    STATE_NAMES,
-    STATE_UNITS,
-    TASKS,
-    collect,
-)
+from robovlms.evaluation.metaworld import demonstrations as metaworld
+from robovlms.evaluation.metaworld import interface as metaworld_interface
+from robovlms.evaluation.metaworld.package import mt10
+from robovlms.evaluation.tabletop import BASE_TASKS, collect
+from robovlms.evaluation.tabletop import interface as tabletop_interface
 
 EPISODES = 5000
 FLUSH_EVERY = 200
@@ -23,40 +19,66 @@ FLUSH_EVERY = 200
 def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    parser.add_argument("--suite", default="tabletop", choices=("tabletop", "metaworld"))
     parser.add_argument(
-        "--tasks", nargs="+", default=list(BASE_TASKS), metavar="TASK", help=f"among {', '.join(TASKS)}"
+        "--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own (of Meta-World, MT10)"
     )
-    parser.add_argument("--episodes", type=int, default=EPISODES)
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="in all, the tasks taking turns")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="simulators at once")
-    parser.add_argument("--image-size", type=int, default=64, help="width and height in pixels")
+    parser.add_argument(
+        "--image-size", type=int, default=None, help="width and height in pixels: 64, of Meta-World 128"
+    )
+    only = parser.add_argument_group("of Meta-World")
+    only.add_argument(
+        "--cameras", nargs="*", default=None, metavar="CAMERA", help="corner2 by default; none if nothing follows"
+    )
+    only.add_argument("--render", default=None, choices=("default", "tuned"), help="tuned: no shadows, much faster")
     return parser
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
     options = parser(prog).parse_args(arguments)
-    collect_demonstrations(
-        options.output, options.tasks, options.episodes, options.seed, options.processes, options.image_size
-    )
+    common = {"episodes": options.episodes, "seed": options.seed, "processes": options.processes}
+    if options.suite == "metaworld":
+        chosen = {"cameras": options.cameras, "render": options.render, "image_size": options.image_size}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        collect_metaworld(options.output, options.tasks or mt10(), **common, **chosen)
+        return
+    if options.cameras is not None or options.render is not None:
+        raise ValueError("--cameras and --render are for --suite metaworld, got the suite tabletop")
+    collect_demonstrations(options.output, options.tasks or BASE_TASKS, image_size=options.image_size or 64, **common)
 
 
 def collect_demonstrations(
     folder: Path, tasks: Sequence[str], episodes: int, seed: int, processes: int, image_size: int
 ) -> None:
-    """Write the dataset; an interrupted one is continued where it was last safe on disk."""
+    """Write demonstrations of the tabletop's expert; an interrupted dataset is continued where it was last safe."""
+
+    def demonstrate(first: int) -> Iterator[Any]:
+        return collect(tasks, episodes, seed=seed, processes=processes, image_size=image_size, first=first)
+
+    _write(folder, "tabletop", tabletop_interface, demonstrate)
+
+
+def collect_metaworld(folder: Path, tasks: Sequence[str], **options: Any) -> None:
+    """Write demonstrations of Meta-World's experts; `options` are those of `metaworld.demonstrations.collect`."""
+    _write(folder, "sawyer", metaworld_interface, lambda first: metaworld.collect(tasks, first=first, **options))
+
+
+def _write(folder: Path, robot: str, interface: Any, demonstrate: Callable[[int], Iterator[Any]]) -> None:
+    """Write the episodes that `demonstrate` yields, given how many are there already."""
     writer = LeRobotWriter(
         folder,
-        fps=CONTROL_FREQUENCY,
-        robot_type="tabletop",
-        names={"state": list(STATE_NAMES), "action": list(ACTION_NAMES)},
-        units={"state": list(STATE_UNITS), "action": list(ACTION_UNITS)},
+        fps=interface.CONTROL_FREQUENCY,
+        robot_type=robot,
+        names={"state": list(interface.STATE_NAMES), "action": list(interface.ACTION_NAMES)},
+        units={"state": list(interface.STATE_UNITS), "action": list(interface.ACTION_UNITS)},
         resume=(folder / "meta").exists(),
     )
     with writer:
         done = writer.num_episodes
-        for number, episode in enumerate(
-            collect(tasks, episodes, seed=seed, processes=processes, image_size=image_size, first=done), start=done + 1
-        ):
+        for number, episode in enumerate(demonstrate(done), start=done + 1):
             columns = {
                 "images": episode.images,
                 "state": episode.state,

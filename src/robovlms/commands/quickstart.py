@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,15 +75,7 @@ def quickstart(folder: Path, recipe: Recipe) -> EvaluationRecord:
             "save_steps": recipe.save_steps,
             "logging_steps": max(1, recipe.max_steps // 90),
         }
-        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        launch = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc_per_node={recipe.processes}",
-        ]
-        subprocess.run([*launch, "-m", "robovlms.cli", "train", *flags], check=True)
+        train_in_processes(options, recipe.processes)
 
     def score() -> None:
         evaluate_checkpoint(
@@ -107,10 +100,21 @@ def quickstart(folder: Path, recipe: Recipe) -> EvaluationRecord:
     return record
 
 
-class Stages:
-    """Remembers in `stages.json` which stages are complete, and how long they took."""
+def train_in_processes(options: dict[str, Any], processes: int) -> None:
+    """`robovlms train` with these options, data-parallel over processes of this machine.
 
-    def __init__(self, folder: Path, recipe: Recipe):
+    Raises:
+        subprocess.CalledProcessError: if it fails; what went wrong has been printed by then.
+    """
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    subprocess.run([*launch, "-m", "robovlms.cli", "train", *flags], check=True)
+
+
+class Stages:
+    """Remembers in `stages.json` which stages of a recipe (a dataclass) are complete, and how long they took."""
+
+    def __init__(self, folder: Path, recipe: Any):
         self._file = folder / "stages.json"
         self._state = {"recipe": json.loads(json.dumps(asdict(recipe))), "minutes": {}}
         if self._file.exists():

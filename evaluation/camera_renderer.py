@@ -1,6 +1,8 @@
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo's compiled modules have no type stubs)
-"""Rendering of the fixed cameras of one model, with nothing that costs time in software OpenGL."""
+"""Rendering of the cameras of one MuJoCo model."""
+
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
@@ -13,18 +15,29 @@ class CameraRenderer:
 
     Args:
         model: the MuJoCo model; its `offwidth` and `offheight` bound the image size.
-        cameras: names of fixed cameras.
+        cameras: names of cameras.
+        shadows: draw shadows and reflections, which are most of what software OpenGL costs.
+        decorate: adds things to the scene that are seen, but not there: called with the scene before each image.
+        room: how many things `decorate` adds at most.
     """
 
-    def __init__(self, model: mujoco.MjModel, cameras: tuple[str, ...]):
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        cameras: Sequence[str],
+        shadows: bool = False,
+        decorate: Callable[[mujoco.MjvScene], None] | None = None,
+        room: int = 8,
+    ):
         self._model = model
         self._gl = make_context(model.vis.global_.offwidth, model.vis.global_.offheight)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
-        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + 8)
+        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + room)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
-            self._scene.flags[flag] = False
+            self._scene.flags[flag] = shadows
+        self._decorate = decorate
         self._option = mujoco.MjvOption()
         self._cameras = {name: self._fixed_camera(name) for name in cameras}
 
@@ -41,6 +54,8 @@ class CameraRenderer:
         self._gl.make_current()
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, data, self._option, None, self._cameras[camera], everything, self._scene)
+        if self._decorate is not None:
+            self._decorate(self._scene)
         rectangle = mujoco.MjrRect(0, 0, size, size)
         image = np.empty((size, size, 3), dtype=np.uint8)
         mujoco.mjr_render(rectangle, self._scene, self._context)

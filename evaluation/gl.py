@@ -57,7 +57,7 @@ def choose_backend() -> str:
     """
     wanted = os.environ.get("MUJOCO_GL", "").strip().lower()
     if wanted and wanted not in BACKENDS:
-        raise NoOpenGLError(f"MUJOCO_GL is {wanted!r}; the tabletop simulator can use one of {', '.join(BACKENDS)}")
+        raise NoOpenGLError(f"MUJOCO_GL is {wanted!r}; MuJoCo can use one of {', '.join(BACKENDS)}")
     failures = {}
     checked = os.environ.get("ROBOVLMS_GL_CHECKED")
     for backend in [wanted] if wanted else BACKENDS:
