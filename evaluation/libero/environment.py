@@ -1,6 +1,5 @@
 """The Gymnasium environment."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,6 @@ from ..gl import choose_backend
 from .benchmarks import benchmark_tasks
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES
 from .settings import SETTINGS, paraphrase
-
-KEPT_SIMULATIONS = 3
-"""How many tasks' scenes one environment keeps; a further one takes 5 s to build."""
 
 
 class LiberoEnv(gymnasium.Env):
@@ -75,7 +71,7 @@ class LiberoEnv(gymnasium.Env):
             seen["images"] = spaces.Dict({camera: image for camera in self.cameras})
         self.observation_space = spaces.Dict(seen)
         self.action_space = spaces.Box(-1.0, 1.0, (len(ACTION_NAMES),), np.float32)
-        self._simulations: OrderedDict[str, Any] = OrderedDict()
+        self._built: Any = None
         self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
@@ -141,21 +137,20 @@ class LiberoEnv(gymnasium.Env):
         return self._simulation.image("agentview", self.render_size)
 
     def close(self) -> None:
-        """Free the scenes and their renderers."""
-        while self._simulations:
-            self._simulations.popitem()[1].close()
+        """Free the scene and its renderer."""
+        if self._built is not None:
+            self._built.close()
+            self._built = None
 
     @property
     def _simulation(self) -> Any:
-        """The present task's, built when first asked for."""
-        if self.task not in self._simulations:
+        """The present task's, built when first asked for. One at a time: a scene takes 5 s to build and 2 GB."""
+        if self._built is None or self._built.task.name != self.task:
             from .simulation import Simulation  # MuJoCo reads the choice of a backend when it is first imported
 
-            while len(self._simulations) >= KEPT_SIMULATIONS:
-                self._simulations.popitem(last=False)[1].close()
-            self._simulations[self.task] = Simulation(self.tasks[self.task], self.rendering, self.images)
-        self._simulations.move_to_end(self.task)
-        return self._simulations[self.task]
+            self.close()
+            self._built = Simulation(self.tasks[self.task], self.rendering, self.images)
+        return self._built
 
     def _info(self, success: bool) -> dict[str, Any]:
         return {
