@@ -1,7 +1,8 @@
 """`evaluate`: a policy on a suite, its controls, held-out settings and chains; an evaluation record comes out."""
 
+import inspect
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -10,7 +11,7 @@ from typing import Any
 from .environments import EnvironmentPool
 from .journal import Journal
 from .record import ChainScores, EvaluationRecord, TaskScores
-from .rollout import Episode, EpisodeResult, RandomPolicy, RolloutPolicy, rollout
+from .rollout import Episode, EpisodeResult, Observation, RandomPolicy, RolloutPolicy, rollout
 from .suite import Suite
 from .suites import get_suite
 
@@ -34,6 +35,7 @@ def evaluate(
     chain_length: int = 5,
     max_steps: int | None = None,
     record: int = 1,
+    cameras: Mapping[str, str] | None = None,
     contract: Any = None,
     policy_name: str | None = None,
     policy_revision: str | None = None,
@@ -58,6 +60,7 @@ def evaluate(
         chains: long-horizon chains per seed, of `chain_length` instructions each.
         max_steps: step limit per task; the suite's by default.
         record: film so many successes and so many failures of each task; see `rollout`.
+        cameras: policy's name of a camera -> the suite's, where they differ.
         contract: the policy's `ActionContract`, for the record; `policy.contract` by default, where there is one.
         policy_name, policy_revision: for the record.
         output: folder in which finished episodes and their films are kept. The same call goes on where it was interrupted.
@@ -88,11 +91,8 @@ def evaluate(
             f"episodes {episodes}, chains {chains}"
         )
     contract = contract if contract is not None else getattr(policy, "contract", None)
-    if contract is not None and abs(contract.control_frequency - suite.control_frequency) > 1e-6:
-        raise ValueError(
-            f"control_frequency: the policy's contract says {contract.control_frequency} Hz, "
-            f"suite {suite.name!r} runs at {suite.control_frequency} Hz"
-        )
+    if contract is not None:
+        _check_contract(contract, suite)
     limit = max_steps if max_steps is not None else suite.max_steps
     facts: dict[str, Any] = {
         "policy": policy_name,
@@ -106,6 +106,9 @@ def evaluate(
         "control_frequency": suite.control_frequency,
         "seeds": seeds,
     }
+    if cameras:
+        facts["suite_facts"] = suite.facts | {"cameras as the policy names them": dict(cameras)}
+        policy = RenamedCameras(policy, cameras)
     protocol = facts | {"tasks": tasks, "max_steps": limit, "chain_length": chain_length}
     journal = Journal(output, protocol, restart, retry_crashed) if output is not None else None
 
@@ -163,8 +166,46 @@ def evaluate(
     return evaluation, results["policy"] + results.get("chains", [])
 
 
+class RenamedCameras:
+    """A policy in front of a suite that names its cameras otherwise."""
+
+    def __init__(self, policy: RolloutPolicy, cameras: Mapping[str, str]):
+        self.reset = policy.reset
+        self._select, self._cameras = policy.select_action, cameras
+        if "rows" in inspect.signature(policy.select_action).parameters:
+            self.select_action = self._of_rows
+        else:
+            self.select_action = self._of_all
+
+    def _of_rows(self, observation: Sequence[Observation], instruction: Sequence[str], rows: Sequence[int]) -> Any:
+        return self._select([self._renamed(each) for each in observation], instruction, rows=rows)
+
+    def _of_all(self, observation: Sequence[Observation], instruction: Sequence[str]) -> Any:
+        return self._select([self._renamed(each) for each in observation], instruction)
+
+    def _renamed(self, observation: Observation) -> Observation:
+        shown = observation["images"]
+        if missing := sorted(set(self._cameras.values()) - set(shown)):
+            raise ValueError(f"cameras: the suite shows {sorted(shown)}, not {missing}")
+        return observation | {"images": {name: shown[theirs] for name, theirs in self._cameras.items()}}
+
+
 def _drawn(suite: Suite, tasks: Sequence[str], count: int, seeds: Sequence[int]) -> list[Episode]:
     return [episode for seed in seeds for episode in suite.episodes(tasks, count, seed)]
+
+
+def _check_contract(contract: Any, suite: Suite) -> None:
+    """The policy's actions must mean in the suite what they mean to the policy."""
+    if abs(contract.control_frequency - suite.control_frequency) > 1e-6:
+        raise ValueError(
+            f"control_frequency: the policy's contract says {contract.control_frequency} Hz, "
+            f"suite {suite.name!r} runs at {suite.control_frequency} Hz"
+        )
+    for name, wanted in suite.conventions.items():
+        if getattr(contract, name) != wanted:
+            raise ValueError(
+                f"{name}: the policy's contract says {getattr(contract, name)!r}, suite {suite.name!r} takes {wanted!r}"
+            )
 
 
 def _check_distinct(part: str, episodes: Sequence[Episode], seeds: Sequence[int]) -> None:

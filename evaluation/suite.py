@@ -32,6 +32,8 @@ class Suite:
         termination: when an episode ends and what counts as its success, in words, for the record.
         facts: what else a reader of the score must know, for the record: rendering settings, the checksum of the
             assets, deviations from the published suite. Plain JSON types.
+        conventions: field of `ActionContract` -> what its value must be for the policy's actions to mean here what they
+            mean to it (rotation, mode, grippers); a policy of other conventions is refused.
         options: those that `get_suite` built it with, for the record; paths are left out.
         timeout: seconds after which a silent environment counts as hung; the first picture of some takes long.
     """
@@ -47,6 +49,7 @@ class Suite:
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
     termination: str = FIRST_SUCCESS
     facts: dict[str, Any] = field(default_factory=dict)
+    conventions: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     timeout: float = 120.0
 

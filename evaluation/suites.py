@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .calvin_suite import calvin_suite
+from .libero.benchmarks import BENCHMARKS
+from .libero_suite import libero_suite
 from .metaworld_suite import metaworld_suite
 from .suite import Suite
 from .tabletop_suite import tabletop_suite
@@ -14,7 +17,7 @@ _SUITES: dict[str, Callable[..., Suite]] = {
     "tabletop": tabletop_suite,
     "calvin": calvin_suite,
     "metaworld": metaworld_suite,
-}
+} | {benchmark: partial(libero_suite, benchmark) for benchmark in BENCHMARKS}
 
 
 def register_suite(name: str, build: Callable[..., Suite]) -> None:

@@ -28,6 +28,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--suite-options", nargs="+", default=[], metavar="NAME=VALUE", help="of the suite, for example scene=D"
     )
+    parser.add_argument(
+        "--cameras", nargs="+", default=[], metavar="POLICYS=SUITES", help="names, where policy and suite differ"
+    )
     parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
     parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own choice")
     parser.add_argument("--episodes", type=int, default=EPISODES, help="per seed, over all tasks; 0 for chains alone")
@@ -48,13 +51,14 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 def run(prog: str, arguments: Sequence[str]) -> None:
     options = parser(prog).parse_args(arguments)
-    suite_options = dict(parse_option(option) for option in options.suite_options)
+    suite_options = dict(parse_option("--suite-options", option) for option in options.suite_options)
     record = evaluate_checkpoint(
         options.checkpoint,
         options.output,
         embodiment=options.embodiment,
         suite=options.suite,
         suite_options=suite_options,
+        cameras=dict(parse_option("--cameras", option) for option in options.cameras) or None,
         tasks=options.tasks,
         episodes=options.episodes,
         controls=options.control_episodes > 0,
@@ -72,11 +76,11 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     print(f"\n{options.output / 'report.html'}: the same with films; {options.output / 'evaluation.json'}: the record")
 
 
-def parse_option(text: str) -> tuple[str, Any]:
+def parse_option(flag: str, text: str) -> tuple[str, Any]:
     """NAME=VALUE, the value as YAML reads it."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--suite-options: {text!r} must be NAME=VALUE.")
+        raise ValueError(f"{flag}: {text!r} must be NAME=VALUE.")
     return name, yaml.safe_load(value)
 
 
