@@ -2,8 +2,9 @@
 
     pip install "robovlms[metaworld]"
     python benchmarks/metaworld_vla.py FOLDER
+    python benchmarks/metaworld_vla.py FOLDER --tasks plate-slide-v3 dial-turn-v3 --demonstrations 200 --max-steps 1500
 
-Five tasks of MT10, one camera (corner4) at 96 pixels, tuned rendering, two data-parallel processes. Stages that are
+Five tasks of MT10 by default, one camera (corner4) at 96 pixels, tuned rendering, two data-parallel processes. Stages that are
 complete are not run again, an interrupted one goes on where it was. docs/metaworld.md has the figures.
 """
 
@@ -44,8 +45,13 @@ class Recipe:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    recipe = Recipe()
+    parser.add_argument("--tasks", nargs="+", default=Recipe.tasks, metavar="TASK")
+    parser.add_argument("--demonstrations", type=int, default=Recipe.demonstrations, help="over all tasks")
+    parser.add_argument("--max-steps", type=int, default=Recipe.max_steps, help="of training")
+    parser.add_argument("--episodes", type=int, default=Recipe.episodes, help="of the evaluation, over all tasks")
+    options = parser.parse_args()
+    folder = options.folder
+    recipe = Recipe(tuple(options.tasks), options.demonstrations, options.max_steps, episodes=options.episodes)
     folder.mkdir(parents=True, exist_ok=True)
     stages = Stages(folder, recipe)
     demonstrations, checkpoint = folder / "demonstrations", folder / "checkpoint"

@@ -230,4 +230,4 @@ def test_a_small_vla_learns_five_tasks(tmp_path):
     subprocess.run([sys.executable, BENCHMARK, str(tmp_path)], check=True)
     record = EvaluationRecord.load(tmp_path / "evaluation" / "evaluation.json")
     assert record.success_rate >= 0.8, record.summary()
-    assert record.controls["black_images"].success_rate < record.success_rate - 0.3
+    assert record.controls["shuffled_instruction"].success_rate < 0.5, record.summary()

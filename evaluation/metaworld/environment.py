@@ -16,7 +16,7 @@ from .settings import SETTINGS
 
 TASKS = tuple(INSTRUCTIONS)
 """All fifty tasks."""
-KEPT_SIMULATIONS = 10
+KEPT_SIMULATIONS = 5
 """How many tasks' models one environment keeps, 100 MB each; a further one takes a second to build."""
 
 

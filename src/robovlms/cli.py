@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except ImportError as error:
+        if "robovlms[" not in str(error):  # it names no extra, so it is no news for the user but a fault
+            raise
+        print(f"robovlms {command}: {error}", file=sys.stderr)
+        return 1
     except (ValueError, TypeError, OSError, RuntimeError, StrictDataclassError) as error:
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1

@@ -68,6 +68,7 @@ def collect_metaworld(folder: Path, tasks: Sequence[str], **options: Any) -> Non
 
 def _write(folder: Path, robot: str, interface: Any, demonstrate: Callable[[int], Iterator[Any]]) -> None:
     """Write the episodes that `demonstrate` yields, given how many are there already."""
+    demonstrate(0)  # says what is wrong before the folder is begun; nothing is collected until it is iterated
     writer = LeRobotWriter(
         folder,
         fps=interface.CONTROL_FREQUENCY,
