@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .textures import TEXTURES
+from ..textures import TEXTURES
 
 Rgba = tuple[float, float, float, float]
 

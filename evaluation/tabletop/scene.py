@@ -3,7 +3,7 @@
 Table frame: x to the right and y away from the static camera, z up, origin in the middle of the table top; metres.
 """
 
-from .textures import TEXTURES, texture_png
+from ..textures import TEXTURES, texture_png
 
 BLOCK_COLORS = {"red": "0.85 0.08 0.08", "green": "0.05 0.6 0.12", "blue": "0.08 0.2 0.9"}
 PLATE_COLORS = {"yellow": "0.98 0.85 0.1", "purple": "0.5 0.15 0.6"}

@@ -1,4 +1,4 @@
-"""Patterns for tables and floors of the setting "unseen_textures", computed, so that no file is needed."""
+"""Patterns for tables and floors of the settings "unseen_textures", computed, so that no file is needed."""
 
 import io
 
