@@ -82,6 +82,17 @@ class Journal:
         return EpisodeResult(**(known | {"chain": tuple(entry["chain"]), "frames": frames}))
 
 
+def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResult]], float]:
+    """What a journal's file holds: the protocol, the results of each part in the order of their ends, and the minutes
+    that they took."""
+    first, *lines = _complete_lines(file)
+    parts: dict[str, list[EpisodeResult]] = {}
+    for line in lines:
+        known = {name: value for name, value in line["result"].items() if name != "film"}
+        parts.setdefault(line["part"], []).append(EpisodeResult(**(known | {"chain": tuple(known["chain"])})))
+    return first["protocol"], parts, lines[-1]["minutes"] if lines else 0.0
+
+
 def film_name(part: str, result: EpisodeResult) -> str:
     """The file of an episode's film."""
     outcome = "success" if result.success else "failure"
