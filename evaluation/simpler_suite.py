@@ -31,7 +31,9 @@ class SimplerSuite(Suite):
             ValueError: more episodes than there are starts.
         """
         if count > STARTS * len(tasks):
-            raise ValueError(f"episodes: {len(tasks)} tasks have {STARTS * len(tasks)} starts, got episodes={count}")
+            raise ValueError(
+                f"episodes: {len(tasks)} tasks have {STARTS * len(tasks)} starts, so ask for no more; got episodes={count}"
+            )
         episodes = []
         for index in range(count):
             task, start = tasks[index % len(tasks)], index // len(tasks)
