@@ -77,9 +77,7 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
     def _result(self, entry: dict[str, Any]) -> EpisodeResult:
-        known = {name: value for name, value in entry.items() if name != "film"}
-        frames = read_film(self.folder / FILMS / entry["film"]) if entry["film"] else []
-        return EpisodeResult(**(known | {"chain": tuple(entry["chain"]), "frames": frames}))
+        return _as_result(entry, read_film(self.folder / FILMS / entry["film"]) if entry["film"] else [])
 
 
 def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResult]], float]:
@@ -88,9 +86,13 @@ def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResu
     first, *lines = _complete_lines(file)
     parts: dict[str, list[EpisodeResult]] = {}
     for line in lines:
-        known = {name: value for name, value in line["result"].items() if name != "film"}
-        parts.setdefault(line["part"], []).append(EpisodeResult(**(known | {"chain": tuple(known["chain"])})))
+        parts.setdefault(line["part"], []).append(_as_result(line["result"], []))
     return first["protocol"], parts, lines[-1]["minutes"] if lines else 0.0
+
+
+def _as_result(entry: dict[str, Any], frames: list[Any]) -> EpisodeResult:
+    known: dict[str, Any] = {name: value for name, value in entry.items() if name != "film"}
+    return EpisodeResult(**(known | {"chain": tuple(entry["chain"]), "frames": frames}))
 
 
 def film_name(part: str, result: EpisodeResult) -> str:

@@ -67,15 +67,22 @@ def simpler_widowx_suite(
         raise ImportError("SimplerEnv's WidowX tasks run on ManiSkill 3: pip install 'robovlms[simpler]'") from error
     tasks = [name for name in TASKS if table == "published" or name != NEEDS_THE_SINK]
     check_assets(tasks, table)
-    options = dict(
-        camera=camera, height=height, width=width, termination=termination, table=table, photograph=photograph
+    make_env = partial(
+        SimplerWidowXEnv,
+        camera=camera,
+        height=height,
+        width=width,
+        termination=termination,
+        table=table,
+        photograph=photograph,
+        render_mode="rgb_array",
     )
-    SimplerWidowXEnv(**options).close()  # refuses what it can't do, before work starts
+    make_env().close()  # refuses what it can't do, before work starts
     return SimplerSuite(
         name="simpler_widowx",
         version=f"{VERSION}, mani-skill {maniskill}",
         instructions={name: (TASKS[name].instruction,) for name in tasks},
-        make_env=partial(SimplerWidowXEnv, **options, render_mode="rgb_array"),
+        make_env=make_env,
         max_steps=max(TASKS[name].max_steps for name in tasks),
         control_frequency=CONTROL_FREQUENCY,
         settings={"unseen_paraphrases": _paraphrased},

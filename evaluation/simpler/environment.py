@@ -66,7 +66,8 @@ class SimplerWidowXEnv(gymnasium.Env):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
         self.camera, self.height, self.width = camera, height, width
-        self.termination, self.table, self.photograph = termination, table, photograph
+        self.table: Table = table
+        self.termination, self.photograph = termination, photograph
         self.render_mode = render_mode
         image = spaces.Box(0, 255, (height, width, 3), np.uint8)
         state = spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)

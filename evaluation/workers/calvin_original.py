@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false
+# (the simulator's own Python has them)
 """The original CALVIN, in its own Python 3.8, against a policy server.
 
     robovlms serve me/my_vla                                                  # here: today's Python
@@ -40,7 +42,7 @@ class OriginalCalvin:
         if self._env is not None:
             self._env.close()
         self._env = get_env(os.path.join(self.dataset, "validation"), show_gui=False)
-        conf = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(calvin_agent.__file__))), "conf")
+        conf = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(str(calvin_agent.__file__)))), "conf")
         tasks = OmegaConf.load(os.path.join(conf, "callbacks/rollout/tasks/new_playtable_tasks.yaml"))
         self._oracle = hydra.utils.instantiate(tasks)
         self._sentences = OmegaConf.load(os.path.join(conf, "annotations/new_playtable_validation.yaml"))
@@ -81,7 +83,7 @@ def published(count: int) -> list[Episode]:
 
 
 def work() -> None:
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--dataset", required=True, help="a CALVIN dataset; its validation/.hydra says which scene")
     parser.add_argument("--chains", type=int, default=CHAINS, help="the first so many of the published 1000")
     options = parser.parse_args()

@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false
+# (the simulator's own Python has them)
 """What the workers share: episodes against a policy server, and their results on disk. For Python 3.8 and newer.
 
 A worker brings an environment with
@@ -89,7 +91,7 @@ class Results:
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """The options that all workers have."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--output", required=True, help="folder of the results; the same command goes on where it was")
     parser.add_argument("--host", default="127.0.0.1", help="of the policy server (robovlms serve)")
     parser.add_argument("--port", type=int, default=8000)

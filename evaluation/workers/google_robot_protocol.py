@@ -155,7 +155,7 @@ def _table_changes(cameras: str, base: str | None = None) -> list[tuple[str, str
         "background 1": f"{COKE_SCENE}_alt_background",
         "background 2": f"{COKE_SCENE}_alt_background_2",
     }
-    changes = [(name, base, {"scene_name": scene}) for name, scene in scenes.items()]
+    changes: list[tuple[str, str, dict]] = [(name, base, {"scene_name": scene}) for name, scene in scenes.items()]
     for light in ("darker", "brighter"):
         changes.append((f"{light} light", base, {"scene_name": COKE_SCENE, f"slightly_{light}_lighting": True}))
     for number, camera in ((1, "AltGoogleCamera"), (2, "AltGoogleCamera2")):

@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false
+# (the simulator's own Python has them)
 """SimplerEnv's Google-robot tasks, in SimplerEnv's own Python (SAPIEN 2.2, numpy<2), against a policy server.
 
     robovlms serve me/my_vla --resize stretch                                  # here: today's Python
@@ -94,7 +96,7 @@ class GoogleRobot:
         image = np.ascontiguousarray(seen["image"]["overhead_camera"]["rgb"][..., :3])
         if image.dtype != np.uint8:
             raise TypeError(f"the overhead camera's images are {image.dtype}, this worker knows uint8")
-        observation = {"images": {self.camera: image}}
+        observation: dict[str, Any] = {"images": {self.camera: image}}
         if self.with_state:
             observation["state"] = self._state(seen)
         return observation
@@ -143,7 +145,7 @@ def find(episode: Episode) -> tuple[Variant, Start]:
 
 
 def work() -> None:
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--assets", default=os.environ.get("MS2_ASSET_DIR"), help="ManiSkill2_real2sim/data")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     parser.add_argument("--protocol", default="visual_matching", choices=("visual_matching", "variant_aggregation"))
