@@ -7,10 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from ..configuration.action_contract import GripperSpec
 from .rollout import Episode
 from .simpler.assets import Table, assets_checksum, check_assets
 from .simpler.environment import SimplerWidowXEnv, Termination
-from .simpler.tasks import CONTROL_FREQUENCY, HEIGHT, STARTS, TASKS, WIDTH
+from .simpler.tasks import ACTION_NAMES, CONTROL_FREQUENCY, HEIGHT, STARTS, TASKS, WIDTH
 from .suite import FIRST_SUCCESS, Suite
 
 VERSION = "1"
@@ -45,14 +46,13 @@ def simpler_widowx_suite(
     termination: Termination = "truncate",
     table: Table = "published",
     photograph: bool = True,
-    camera: str = "static",
     height: int = HEIGHT,
     width: int = WIDTH,
 ) -> SimplerSuite:
     """SimplerEnv's four WidowX tasks; three of them with `table="flat_box"`.
 
     Args:
-        termination, table, photograph, camera, height, width: see `SimplerWidowXEnv`.
+        termination, table, photograph, height, width: see `SimplerWidowXEnv`.
 
     Raises:
         ImportError: ManiSkill isn't installed.
@@ -69,7 +69,6 @@ def simpler_widowx_suite(
     check_assets(tasks, table)
     make_env = partial(
         SimplerWidowXEnv,
-        camera=camera,
         height=height,
         width=width,
         termination=termination,
@@ -86,6 +85,12 @@ def simpler_widowx_suite(
         max_steps=max(TASKS[name].max_steps for name in tasks),
         control_frequency=CONTROL_FREQUENCY,
         settings={"unseen_paraphrases": _paraphrased},
+        conventions={
+            "rotation": "euler_xyz",
+            "frame": "base",
+            "mode": "delta",
+            "grippers": (GripperSpec(ACTION_NAMES.index("gripper"), open_value=1.0, closed_value=0.0),),
+        },
         termination=FIRST_SUCCESS if termination == "accumulate" else LAST_STEP,
         facts={
             "protocol": "visual matching" if photograph else "rendered background (not a published protocol)",

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def server(backbone, contract, cameras, frequency, state=None):
         cameras=tuple(CameraSpec(*camera) for camera in cameras),
         control_frequency=frequency,
         grippers=(GripperSpec(6, 1.0, 0.0),),
+        rotation="euler_xyz",
     )
     torch.manual_seed(0)
     vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed)
@@ -122,6 +124,9 @@ def test_a_server_that_is_gone_or_for_another_robot(backbone, contract, tmp_path
     with server(backbone, contract, [("front", 32, 32)], 5.0) as serving:
         run = work(sys.executable, "simpler_google_robot.py", serving.port, *options)
     assert run.returncode and "5.0 Hz, this robot at 3.0 Hz" in run.stderr
+    with server(backbone, partial(contract, frame="world"), [("front", 32, 32)], 3.0) as serving:
+        run = work(sys.executable, "simpler_google_robot.py", serving.port, *options)
+    assert run.returncode and "frame: the policy's contract says 'world'" in run.stderr
 
 
 def test_published_episodes_and_conventions(monkeypatch):

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from .assets import Table, check_assets
-from .tasks import ACTION_NAMES, HEIGHT, STARTS, STATE_NAMES, TASKS, WIDTH, get_task
+from .tasks import ACTION_NAMES, CAMERA, HEIGHT, STARTS, STATE_NAMES, TASKS, WIDTH, get_task
 
 Termination = Literal["truncate", "accumulate"]
 
@@ -27,15 +27,14 @@ class SimplerWidowXEnv(gymnasium.Env):
     base frame, and `gripper` (above 0.5 opens, otherwise closes). They add to the target pose, not to the measured one. The
     rotation is given as BridgeData has it, in Euler angles about fixed axes, x first. It isn't clipped.
 
-    Observation: `{"images": {camera: uint8 (height, width, 3)}, "state": float32 (7,)}`, the state being position (m) and
+    Observation: `{"images": {"static": uint8 (height, width, 3)}, "state": float32 (7,)}`, the state being position (m) and
     Euler angles (rad, relative to pointing down) of the gripper in the robot's base frame, and how far it is open (0 to 1).
 
     `info` holds `task`, `instruction`, `success` and ManiSkill's own judgements as plain numbers, with `placed` for what it
     calls success: whether the task is done in this moment.
 
     Args:
-        camera: name under which the observations have the only camera, which looks at the robot from the side.
-        height, width: of its images. Others than 480 and 640 are made from them by averaging areas, stretched.
+        height, width: of the images. Others than 480 and 640 are made from them by averaging areas, stretched.
         termination: "truncate" runs to the step limit and looks at the last step, as SimplerEnv's own loop does;
             "accumulate" counts success at any step, and so ends at the first one.
         table: "published", or "flat_box": a box in the place of the scene's mesh, for three of the tasks.
@@ -51,7 +50,6 @@ class SimplerWidowXEnv(gymnasium.Env):
 
     def __init__(
         self,
-        camera: str = "static",
         height: int = HEIGHT,
         width: int = WIDTH,
         termination: Termination = "truncate",
@@ -65,13 +63,13 @@ class SimplerWidowXEnv(gymnasium.Env):
             raise ValueError(f"height and width must be at least 1, got {height} and {width}")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
-        self.camera, self.height, self.width = camera, height, width
+        self.height, self.width = height, width
         self.table: Table = table
         self.termination, self.photograph = termination, photograph
         self.render_mode = render_mode
         image = spaces.Box(0, 255, (height, width, 3), np.uint8)
         state = spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)
-        self.observation_space = spaces.Dict({"images": spaces.Dict({camera: image}), "state": state})
+        self.observation_space = spaces.Dict({"images": spaces.Dict({CAMERA: image}), "state": state})
         low, high = np.array([-0.05] * 3 + [-0.25] * 3 + [0]), np.array([0.05] * 3 + [0.25] * 3 + [1])
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
         self._scenes: dict[str, Any] = {}  # built when first asked for: each takes seconds
@@ -151,7 +149,7 @@ class SimplerWidowXEnv(gymnasium.Env):
         image = self._picture
         if (self.height, self.width) != image.shape[:2]:
             image = np.asarray(Image.fromarray(image).resize((self.width, self.height), Image.Resampling.BOX))
-        return {"images": {self.camera: image}, "state": self._state()}
+        return {"images": {CAMERA: image}, "state": self._state()}
 
     def _state(self) -> np.ndarray:
         robot = self._scene.agent.robot

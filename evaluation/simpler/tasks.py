@@ -6,8 +6,10 @@ CONTROL_FREQUENCY = 5.0
 """Actions per second."""
 STARTS = 24
 """Published starts of each task: places and rotations of its two objects."""
+CAMERA = "static"
+"""The only camera; it looks at the robot from the side."""
 HEIGHT, WIDTH = 480, 640
-"""Of the camera's images."""
+"""Of its images."""
 
 ACTION_NAMES = ("delta_x", "delta_y", "delta_z", "delta_roll", "delta_pitch", "delta_yaw", "gripper")
 ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1 open, 0 closed")

@@ -92,7 +92,7 @@ def work() -> None:
     if not 0 < options.chains <= CHAINS:
         raise SystemExit(f"--chains must be 1 to {CHAINS}, got {options.chains}")
     policy = connect(options)
-    check_contract(policy, CONTROL_FREQUENCY, ACTION_DIM)
+    check_contract(policy, CONTROL_FREQUENCY, ACTION_DIM, {"mode": "delta"})
     about = {
         "suite": "calvin",
         "suite_version": "the original environment",

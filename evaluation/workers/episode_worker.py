@@ -105,13 +105,19 @@ def connect(options: argparse.Namespace) -> PolicyClient:
     return PolicyClient(options.host, options.port, options.token, timeout=options.timeout)
 
 
-def check_contract(policy: PolicyClient, control_frequency: float, action_dim: int) -> None:
-    """Make sure that the policy is for this robot.
+def check_contract(
+    policy: PolicyClient, control_frequency: float, action_dim: int, conventions: dict[str, Any]
+) -> None:
+    """Make sure that the policy's actions mean here what they mean to it.
 
     Raises:
-        SystemExit: it acts at another frequency, or its actions have another size.
+        SystemExit: it acts at another frequency, its actions have another size, or a field of its contract is not as in
+            `conventions`.
     """
     contract = policy.contract
+    for name, wanted in conventions.items():
+        if contract[name] != wanted:
+            raise SystemExit(f"{name}: the policy's contract says {contract[name]!r}, this robot takes {wanted!r}")
     if abs(contract["control_frequency"] - control_frequency) > 1e-6:
         raise SystemExit(
             f"the policy acts at {contract['control_frequency']} Hz, this robot at {control_frequency} Hz"

@@ -162,7 +162,10 @@ def work() -> None:
         raise SystemExit(f"--assets: {options.assets} holds no real_inpainting; name ManiSkill2_real2sim/data")
     os.environ["MS2_ASSET_DIR"] = options.assets
     policy = connect(options)
-    check_contract(policy, CONTROL_FREQUENCY, ACTION_DIM)
+    check_contract(policy, CONTROL_FREQUENCY, ACTION_DIM, {"rotation": "euler_xyz", "frame": "base", "mode": "delta"})
+    gripper = policy.contract["grippers"]
+    if len(gripper) != 1 or (gripper[0]["open_value"], gripper[0]["closed_value"]) != (1.0, 0.0):
+        raise SystemExit(f"grippers: the policy's contract says {gripper}, this robot takes one, 1 open and 0 closed")
     state = policy.contract["state"]
     if state is not None and len(state["names"]) != len(STATE):
         raise SystemExit(f"the policy's state is {list(state['names'])}, this robot's is {list(STATE)}")
