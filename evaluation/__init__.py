@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import calvin, libero, metaworld, tabletop  # noqa: F401  (they register their Gymnasium environments)
+from . import calvin, libero, metaworld, simpler, tabletop  # noqa: F401  (they register their environments)
 from .environments import EnvironmentFailure, EnvironmentPool
 from .evaluation import evaluate
 from .intervals import wilson_interval

@@ -16,6 +16,7 @@ from .calvin.initial_states import initial_state
 from .calvin.instructions import INSTRUCTIONS
 from .calvin.interface import CAMERAS, CONTROL_FREQUENCY
 from .calvin.scenes import get_scene
+from .calvin.settings import SETTINGS, check_setting, sentences
 from .calvin.tasks import TASKS
 from .rollout import Episode
 from .suite import Suite
@@ -25,7 +26,13 @@ VERSION = "1"
 
 @dataclass(frozen=True)
 class CalvinSuite(Suite):
-    """A suite whose chains are the published list, and whose episodes begin where chains begin."""
+    """A suite whose chains are the published list, and whose episodes begin where chains begin.
+
+    Attributes:
+        setting: in which episodes and chains are run.
+    """
+
+    setting: str = "seen"
 
     def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
         """`count` episodes, the tasks in turn, each from a condition in which it can be asked for.
@@ -36,7 +43,8 @@ class CalvinSuite(Suite):
         for task in tasks:
             if task not in self.default_tasks:
                 raise ValueError(f"tasks: {task!r} can't be begun from a reset, only within chains")
-        return [_begun(episode) for episode in super().episodes(tasks, count, seed)]
+        episodes = [_begun(episode) for episode in super().episodes(tasks, count, seed)]
+        return [_in_setting(self.setting, episode) for episode in episodes]
 
     def chains(self, tasks: Sequence[str], count: int, length: int, seed: int) -> list[Episode]:
         """The first `count` of the published chains; `tasks` and `seed` don't matter.
@@ -53,7 +61,7 @@ class CalvinSuite(Suite):
             asked = [(task, INSTRUCTIONS[task]) for task in chain.tasks[:length]]
             options = _options(chain.condition)
             episodes.append(Episode(*asked[0], seed=number, options=options, then=tuple(asked[1:])))
-        return episodes
+        return [_in_setting(self.setting, episode) for episode in episodes]
 
 
 def calvin_suite(
@@ -61,6 +69,7 @@ def calvin_suite(
     assets: str | Path | None = None,
     renderer: Literal["tiny", "egl"] = "tiny",
     cameras: Sequence[str] = tuple(CAMERAS),
+    setting: str = "seen",
 ) -> CalvinSuite:
     """CALVIN.
 
@@ -69,9 +78,10 @@ def calvin_suite(
         assets: where CALVIN's assets are; the environment variable CALVIN_ASSETS by default.
         renderer: "tiny" or "egl".
         cameras: those that the policy sees.
+        setting: one of `SETTINGS`, for everything that is run, chains too.
 
     Raises:
-        ValueError: unknown scene.
+        ValueError: unknown scene or setting.
         MissingAssetsError: the assets are not there; the message says how to get them.
     """
     folder = find_assets(assets, get_scene(scene))
@@ -86,6 +96,9 @@ def calvin_suite(
         max_steps=MAX_STEPS,
         control_frequency=CONTROL_FREQUENCY,
         default_tasks=tuple(task for task in TASKS if _beginnings(task)),
+        settings={name: partial(_in_setting, name) for name in SETTINGS if name != "seen"},
+        facts={"setting": setting},
+        setting=check_setting(setting),
     )
 
 
@@ -98,6 +111,19 @@ def _begun(episode: Episode) -> Episode:
     beginnings = _beginnings(episode.task)
     number = int(np.random.default_rng([episode.seed, 3]).integers(len(beginnings)))
     return replace(episode, options=_options(beginnings[number]))
+
+
+def _in_setting(setting: str, episode: Episode) -> Episode:
+    """The episode, or chain, in a setting; its words are drawn by its seed."""
+    if setting == "seen":
+        return episode
+    generator = np.random.default_rng([episode.seed, 4])
+    first, *then = (
+        (task, str(generator.choice(sentences(task, setting))))
+        for task in (episode.task, *(task for task, _ in episode.then))
+    )
+    options = episode.options | {"setting": setting}
+    return replace(episode, instruction=first[1], then=tuple(then), options=options)
 
 
 def _options(condition: Condition) -> dict[str, list[float]]:

@@ -93,6 +93,10 @@ def evaluate(
     contract = contract if contract is not None else getattr(policy, "contract", None)
     if contract is not None:
         _check_contract(contract, suite)
+    if max_steps is not None and suite.fixed_limits:
+        raise ValueError(
+            f"max_steps: suite {suite.name!r} has a limit for each task; another would change what is measured"
+        )
     limit = max_steps if max_steps is not None else suite.max_steps
     facts: dict[str, Any] = {
         "policy": policy_name,

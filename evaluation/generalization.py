@@ -51,7 +51,7 @@ GENERALIZATION_SETTINGS: dict[str, GeneralizationSetting] = {
             "novel_skill_description",
             "the skill is asked for in other words",
             (*_COMMON, "only things seen in training", "an instruction with a verb that was never in training"),
-            "unseen_paraphrases",
+            "novel_instructions",
             told_otherwise=True,
         ),
     )

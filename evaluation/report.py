@@ -51,6 +51,8 @@ def write_report(
 
 def repeat_command(record: EvaluationRecord, checkpoint: str) -> str:
     """The command that runs the same episodes."""
+    if "worker" in record.settings:
+        return f"python evaluation/workers/{record.settings['worker']} --output results"
     parts = ["robovlms", "eval", checkpoint, "--suite", record.suite]
     options = record.settings.get("suite_options", {})
     parts += ["--suite-options", *(f"{name}={value}" for name, value in options.items())] if options else []

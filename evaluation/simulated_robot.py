@@ -77,7 +77,7 @@ class SimulatedRobot:
         known = get_task(task)
         said = dict.fromkeys(GENERALIZATION_SETTINGS, known.instruction)
         said["unseen_object"] = with_unseen_objects(known.instruction)
-        said["novel_skill_description"] = known.held_out_paraphrases[0]
+        said["novel_skill_description"] = known.novel_instructions[0]
         return said
 
     def _reset(self, task: str, setting: str, seed: int) -> None:

@@ -24,6 +24,7 @@ class Suite:
             reset options "task" and "instruction", `info["success"]` after each step and, for chains,
             `set_task(task, instruction)`.
         max_steps: actions after which a task counts as failed.
+        fixed_limits: whether the environment ends episodes at a limit of each task, so that no other can be given.
         control_frequency: actions per second (Hz).
         default_tasks: those that are run where none are named; all of them if empty.
         settings: name of a held-out setting -> how it changes an episode.
@@ -52,6 +53,7 @@ class Suite:
     conventions: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     timeout: float = 120.0
+    fixed_limits: bool = False
 
     def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
         """`count` episodes, the tasks in turn.

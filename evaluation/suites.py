@@ -10,6 +10,7 @@ from .calvin_suite import calvin_suite
 from .libero.benchmarks import BENCHMARKS
 from .libero_suite import libero_suite
 from .metaworld_suite import metaworld_suite
+from .simpler_suite import simpler_widowx_suite
 from .suite import Suite
 from .tabletop_suite import tabletop_suite
 
@@ -17,6 +18,7 @@ _SUITES: dict[str, Callable[..., Suite]] = {
     "tabletop": tabletop_suite,
     "calvin": calvin_suite,
     "metaworld": metaworld_suite,
+    "simpler_widowx": simpler_widowx_suite,
 } | {benchmark: partial(libero_suite, benchmark) for benchmark in BENCHMARKS}
 
 

@@ -12,7 +12,7 @@ from .rollout import Episode
 from .suite import Suite
 from .tabletop.environment import TabletopEnv
 from .tabletop.interface import CONTROL_FREQUENCY
-from .tabletop.settings import SETTINGS, with_unseen_objects
+from .tabletop.settings import SETTINGS, sentences, with_unseen_objects
 from .tabletop.tasks import BASE_TASKS, TASK_TABLE
 
 VERSION = "1"
@@ -56,8 +56,8 @@ def tabletop_suite(image_size: int = 64, render_size: int = 256) -> Suite:
 
 def _in_setting(setting: str, episode: Episode) -> Episode:
     instruction = episode.instruction
-    if setting == "unseen_paraphrases":
-        instruction = str(np.random.default_rng(episode.seed).choice(TASK_TABLE[episode.task].held_out_paraphrases))
+    if setting in ("unseen_paraphrases", "novel_instructions"):
+        instruction = str(np.random.default_rng(episode.seed).choice(sentences(TASK_TABLE[episode.task], setting)))
     if setting == "unseen_objects":
         instruction = with_unseen_objects(instruction)
     return replace(episode, instruction=instruction, options=episode.options | {"setting": setting})

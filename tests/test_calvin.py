@@ -14,8 +14,10 @@ from robovlms.evaluation.calvin import MissingAssetsError
 from robovlms.evaluation.calvin.chains import generate_chains, published_chains
 from robovlms.evaluation.calvin.conditions import initial_conditions
 from robovlms.evaluation.calvin.initial_states import initial_state, seed_of
+from robovlms.evaluation.calvin.instructions import INSTRUCTIONS, PARAPHRASES
 from robovlms.evaluation.calvin.reference_policy import ReferencePolicy
 from robovlms.evaluation.calvin.scenes import get_scene
+from robovlms.evaluation.calvin.settings import SETTINGS
 from robovlms.evaluation.calvin.simulation import Simulation
 from robovlms.evaluation.calvin.tasks import TASKS, detect
 
@@ -229,3 +231,45 @@ def test_models_of_the_original(scene):
             assert bullet.getJointInfo(table, link["index"])[8:10] == (link["lower"], link["upper"])
     assert [list(shape[7]) for shape in bullet.getVisualShapeData(table)] == [shape[3] for shape in recorded["visual"]]
     simulation.close()
+
+
+def test_settings_change_what_they_say_and_nothing_of_the_physics(env):
+    condition = initial_conditions()[0]
+    robot_obs, scene_obs = initial_state(condition)
+    start = {"robot_obs": robot_obs, "scene_obs": scene_obs, "task": "lift_red_block_table"}
+    views, told, states = {}, {}, {}
+    for setting in (*SETTINGS, "seen"):  # at last once more: nothing of the others is left
+        observation, info = env.reset(seed=2, options=start | {"setting": setting})
+        changed = (observation["images"]["static"] != views.get("seen", observation["images"]["static"])).any(axis=-1)
+        views[setting], told[setting] = observation["images"]["static"], info["instruction"]
+        if setting in ("seen", "unseen_paraphrases"):
+            assert not changed.any()
+        else:
+            assert changed.mean() > (0.002 if setting == "unseen_objects" else 0.3), setting
+        for _ in range(5):
+            info = env.step([0.5, 0.5, -0.5, 0.1, 0, 0.2, -1])[-1]
+        states[setting] = (info["robot_obs"].tobytes(), info["scene_obs"].tobytes())
+    assert len(set(states.values())) == 1
+    assert told["unseen_objects"] == "grasp and lift the orange block"
+    assert told["unseen_paraphrases"] in PARAPHRASES["lift_red_block_table"]
+    with pytest.raises(ValueError, match=r"setting.*moon.*unseen_camera"):
+        env.reset(options={"setting": "moon"})
+
+
+def test_every_task_has_paraphrases_of_its_own():
+    own = [sentence for task in TASKS for sentence in PARAPHRASES[task]]
+    assert set(PARAPHRASES) == set(TASKS) and len(own) == len(set(own))
+    assert not set(own) & set(INSTRUCTIONS.values())
+
+
+def test_chains_in_a_setting():
+    usual, changed = (
+        get_suite("calvin", assets=ASSETS),
+        get_suite("calvin", assets=ASSETS, setting="unseen_paraphrases"),
+    )
+    chain, other = usual.chains([], 1, 5, 0)[0], changed.chains([], 1, 5, 0)[0]
+    assert [chain.task, *(task for task, _ in chain.then)] == [other.task, *(task for task, _ in other.then)]
+    for task, words in ((other.task, other.instruction), *other.then):
+        assert words in PARAPHRASES[task]
+    assert usual.settings["unseen_paraphrases"](chain) == other
+    assert changed.facts["setting"] == changed.options["setting"] == "unseen_paraphrases"

@@ -139,7 +139,7 @@ def test_evaluation_is_resumed_and_judged(robot, tmp_path):
         list(GENERALIZATION_SETTINGS)[1:], 4
     )
     assert record.settings["all_settings"]["episodes"] == 20
-    assert "lift the orange can" in asked and "hoist the red cube" in asked and "make it bright" in asked
+    assert {"lift the orange can", "hold the red block in the air", "illuminate the table"} <= set(asked)
     assert EvaluationRecord.load(tmp_path / "evaluation.json").to_dict() == record.to_dict()
     assert len(list((tmp_path / "videos").iterdir())) == 20
     with av.open(str(tmp_path / "videos" / "unseen_object-lift_red_block-0.mp4")) as film:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import websockets.sync.client
+from interpreters import interpreter
 
 from robovlms import InterleavedContinuousVLA, LSTMHeadConfig, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer, random_observation
@@ -451,15 +452,6 @@ def test_history_lost_with_the_connection(remembering):
         client.reset()
         assert client.predict(observation, "push").shape == (5, 7)
         client.close()
-
-
-def interpreter(names, imports, environment):
-    """An interpreter of another Python or with other packages, or None: named by an environment variable or on PATH."""
-    for name in filter(None, [os.environ.get(environment), *names]):
-        found = shutil.which(name)
-        if found and subprocess.run([found, "-c", imports], capture_output=True).returncode == 0:
-            return found
-    return None
 
 
 DRIVE = """

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .appearance import PUBLISHED, Appearance, Light
 from .robot import Robot
 
 RENDERERS = ("tiny", "egl")
@@ -33,11 +34,14 @@ def load_egl(bullet: Any) -> int:
 
 
 class Cameras:
-    """Draws images, uint8 (size, size, 3), of a running simulation with its default light and shadows."""
+    """Draws images, uint8 (size, size, 3), of a running simulation, by default with its default light."""
 
-    def __init__(self, bullet: Any, robot: Robot):
+    def __init__(self, bullet: Any, robot: Robot, appearance: Appearance = PUBLISHED):
         self._bullet, self._robot = bullet, robot
-        self._static_view = bullet.computeViewMatrix(**STATIC_VIEW)
+        eye = np.add(STATIC_VIEW["cameraEyePosition"], appearance.eye)
+        target = np.add(STATIC_VIEW["cameraTargetPosition"], appearance.target)
+        self._static_view = bullet.computeViewMatrix(eye, target, STATIC_VIEW["cameraUpVector"])
+        self._light = _light_options(appearance.light)
         self._projections = {
             "static": bullet.computeProjectionMatrixFOV(**STATIC_PROJECTION),
             "gripper": bullet.computeProjectionMatrixFOV(**GRIPPER_PROJECTION),
@@ -47,7 +51,7 @@ class Cameras:
         """What one camera sees, uint8 (size, size, 3)."""
         view = self._static_view if camera == "static" else self._gripper_view()
         *_, pixels, _, _ = self._bullet.getCameraImage(
-            width=size, height=size, viewMatrix=view, projectionMatrix=self._projections[camera]
+            width=size, height=size, viewMatrix=view, projectionMatrix=self._projections[camera], **self._light
         )
         return np.reshape(np.asarray(pixels, dtype=np.uint8), (size, size, 4))[..., :3].copy()
 
@@ -56,3 +60,16 @@ class Cameras:
         position, orientation = self._robot.camera_pose
         axes = np.reshape(self._bullet.getMatrixFromQuaternion(orientation), (3, 3))
         return self._bullet.computeViewMatrix(position, np.asarray(position) + axes[:, 1], -axes[:, 2])
+
+
+def _light_options(light: Light | None) -> dict[str, Any]:
+    """Options of `getCameraImage`. A server keeps them for all later pictures, and its own direction has no name."""
+    if light is None:
+        return {}
+    return {
+        "lightColor": light.color,
+        "lightAmbientCoeff": light.ambient,
+        "lightDiffuseCoeff": light.diffuse,
+        "lightDirection": light.direction,
+        "shadow": int(light.shadow),
+    }

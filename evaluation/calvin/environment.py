@@ -8,11 +8,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from .appearance import sample_appearance
 from .assets import find_assets
 from .cameras import RENDERERS
-from .instructions import INSTRUCTIONS
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, ROBOT_OBS_NAMES, SCENE_OBS_SIZE, STATE_HIGH, STATE_LOW
 from .scenes import get_scene
+from .settings import check_setting, sentences
 from .simulation import Simulation
 from .snapshot import Snapshot
 from .tasks import DETECTORS, check_task, detect
@@ -32,8 +33,8 @@ class CalvinEnv(gymnasium.Env):
     the state being `interface.ROBOT_OBS_NAMES`.
 
     `info` of `reset` and `step` holds `robot_obs` (float64 (15,)), `scene_obs` (float64 (24,)), `tasks` (names of the
-    detectors that fire between the reset and now), `task` and `instruction` (of the task that was asked for, or None)
-    and `success` (whether that task was done since it was asked for).
+    detectors that fire between the reset and now), `task` and `instruction` (of the task that was asked for, or None),
+    `success` (whether that task was done since it was asked for) and `setting`.
 
     An episode terminates with reward 1 when the task that was asked for is done; without one it never ends.
 
@@ -46,7 +47,7 @@ class CalvinEnv(gymnasium.Env):
             published scores were made with).
         fresh_resets: build the simulation anew at each reset (0.1 s), so that an episode doesn't depend on those before
             it. False keeps what the original keeps: contacts of the last step, whether the button was pressed, and the
-            gripper's last action.
+            gripper's last action. A reset to another appearance builds anew in any case.
         max_steps: steps after which an episode, or a task begun with `set_task`, is truncated; never by default.
         render_mode: "rgb_array" or None.
         render_size: width and height of the images of `render()`.
@@ -97,6 +98,7 @@ class CalvinEnv(gymnasium.Env):
         self._fresh, self._running = True, False
         self._first = self._simulation.snapshot()  # at the reset
         self._start = self._first  # when the present task was asked for
+        self.setting = "seen"
         self.task: str | None = None
         self.instruction: str | None = None
         self._steps = 0
@@ -107,23 +109,29 @@ class CalvinEnv(gymnasium.Env):
         Args:
             seed: seed of the blocks' places, where `scene_obs` doesn't say them.
             options: `robot_obs` (15,) and `scene_obs` (24,), as in `info`: where everything is put (of the first, only
-                the arm's joints and the gripper's width count); `task`, and `instruction` for it.
+                the arm's joints and the gripper's width count); `task`, and `instruction` for it; `setting`, one of
+                `settings.SETTINGS`, whose appearance is drawn by the seed.
 
         Raises:
-            ValueError: unknown option or task, or an observation of a wrong shape or with values that aren't finite.
+            ValueError: unknown option, task or setting, or an observation of a wrong shape or with values that aren't finite.
         """
         super().reset(seed=seed)
         options = dict(options or {})
         robot_obs = _observation("robot_obs", options.pop("robot_obs", None), len(ROBOT_OBS_NAMES))
         scene_obs = _observation("scene_obs", options.pop("scene_obs", None), SCENE_OBS_SIZE)
         task, instruction = options.pop("task", None), options.pop("instruction", None)
+        setting = check_setting(options.pop("setting", None) or "seen")
         if options:
             raise ValueError(
-                f"unknown reset options {sorted(options)}; known: robot_obs, scene_obs, task, instruction"
+                f"unknown reset options {sorted(options)}; known: robot_obs, scene_obs, task, instruction, setting"
             )
         if task is not None:
             check_task(task)
-        if self.fresh_resets and not self._fresh:
+        self.setting = setting
+        appearance = sample_appearance(self.np_random.spawn(1)[0], setting)
+        if appearance != self._simulation.appearance:
+            self._simulation = self._simulation.looking_like(appearance)
+        elif self.fresh_resets and not self._fresh:
             self._simulation.load()
         self._fresh, self._running = False, True
         if scene_obs is None:
@@ -139,7 +147,8 @@ class CalvinEnv(gymnasium.Env):
 
         Args:
             task: name of the task.
-            instruction: sentence for it; CALVIN's own by default.
+            instruction: sentence for it; the setting's first by default, which is CALVIN's own where the words are not
+                what is unseen.
 
         Raises:
             ValueError: unknown task.
@@ -191,7 +200,7 @@ class CalvinEnv(gymnasium.Env):
 
     def _begin(self, task: str | None, instruction: str | None) -> None:
         self.task = task
-        self.instruction = instruction if instruction is not None or task is None else INSTRUCTIONS[task]
+        self.instruction = instruction if instruction is not None or task is None else sentences(task, self.setting)[0]
         self._start = self._simulation.snapshot()
         self._steps = 0
 
@@ -207,6 +216,7 @@ class CalvinEnv(gymnasium.Env):
             "task": self.task,
             "instruction": self.instruction,
             "success": success,
+            "setting": self.setting,
         }
 
 

@@ -1,11 +1,14 @@
 """The physics: a PyBullet server with the robot, three blocks, the table and the floor."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from ..textures import texture_png
+from .appearance import PUBLISHED, Appearance
 from .assets import PLANE, block_file, table_file
 from .cameras import Cameras, load_egl
 from .client import Client
@@ -14,7 +17,7 @@ from .placement import Pose, loading_poses, random_poses
 from .robot import CLOSED, INITIAL_FINGER, INITIAL_JOINTS, OPEN, Robot
 from .scenes import Scene
 from .snapshot import Block, Contact, Snapshot
-from .table import LINK_NAMES, SCALE, Table
+from .table import LINK_NAMES, PLANK, SCALE, TABLE_TOP, Table
 
 SUBSTEPS = round(PHYSICS_FREQUENCY / CONTROL_FREQUENCY)
 MAX_PLACEMENTS = 1000
@@ -23,14 +26,19 @@ MAX_PLACEMENTS = 1000
 class Simulation:
     """A scene in motion.
 
+    Args:
+        scene, assets: which scene, and the folder of its models.
+        renderer: "tiny" or "egl".
+        appearance: how it looks.
+
     Attributes:
         bullet: the physics server.
         robot, table, cameras: its parts.
         blocks: colour -> body, in the scene's order.
     """
 
-    def __init__(self, scene: Scene, assets: Path, renderer: str = "tiny"):
-        self.scene = scene
+    def __init__(self, scene: Scene, assets: Path, renderer: str = "tiny", appearance: Appearance = PUBLISHED):
+        self.scene, self.renderer, self.appearance = scene, renderer, appearance
         self._assets = assets
         self.bullet = Client()
         if renderer == "egl":
@@ -58,9 +66,15 @@ class Simulation:
             self.blocks[color] = bullet.loadURDF(block_file(color, size), position, orientation, globalScaling=SCALE)
         self.table = Table(bullet, table_file(self.scene))
         floor = bullet.loadURDF(PLANE)
-        self.cameras = Cameras(bullet, self.robot)
+        self._paint(floor)
+        self.cameras = Cameras(bullet, self.robot, self.appearance)
         self._names = {self.robot.body: "robot", self.table.body: "table", floor: "floor"}
         self._names |= {body: color for color, body in self.blocks.items()}
+
+    def looking_like(self, appearance: Appearance) -> "Simulation":
+        """The same scene with another appearance: a simulation of its own, in the place of this one."""
+        self.close()
+        return Simulation(self.scene, self._assets, self.renderer, appearance)
 
     def put(self, scene_obs: np.ndarray, robot_obs: np.ndarray | None) -> None:
         """Put everything as in two observations, (24,) and (15,), and let it settle for one physics step.
@@ -123,6 +137,20 @@ class Simulation:
     def close(self) -> None:
         """End the physics server."""
         self.bullet.close()
+
+    def _paint(self, floor: int) -> None:
+        look, bullet = self.appearance, self.bullet
+        if look.table is not None:
+            with tempfile.NamedTemporaryFile(suffix=".png") as file:
+                file.write(texture_png(look.table))
+                file.flush()
+                texture = bullet.loadTexture(file.name)
+            for link in (TABLE_TOP, PLANK):
+                bullet.changeVisualShape(self.table.body, link, textureUniqueId=texture)
+        if look.floor is not None:
+            bullet.changeVisualShape(floor, -1, rgbaColor=look.floor)
+        for color, rgba in look.blocks:
+            bullet.changeVisualShape(self.blocks[color], -1, rgbaColor=rgba)
 
     def _put_blocks(self, poses: Sequence[Pose]) -> None:
         for body, (position, euler) in zip(self.blocks.values(), poses, strict=True):

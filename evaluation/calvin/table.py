@@ -18,7 +18,7 @@ LINK_NAMES = {
     5: "light_link",
     6: "plank_link",
 }
-BUTTON, SWITCH, SLIDE, DRAWER, LED, LIGHT = range(6)
+TABLE_TOP, BUTTON, SWITCH, SLIDE, DRAWER, LED, LIGHT, PLANK = LINK_NAMES
 WHITE, YELLOW, GREEN = (1.0, 1.0, 1.0, 1.0), (1.0, 1.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0)
 
 

@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from ..gl import choose_backend
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_HIGH, STATE_LOW
-from .settings import SETTINGS, sample_layout, with_unseen_objects
+from .settings import SETTINGS, sample_layout, sentences
 from .tasks import TASKS, SceneState, Task, get_task, grounding, is_done, is_feasible, task_of_instruction
 
 
@@ -113,11 +113,8 @@ class TabletopEnv(gymnasium.Env):
         if task is None:
             task = self.tasks[int(number * len(self.tasks))]
         if instruction is None:
-            chosen = get_task(task)
-            known = chosen.held_out_paraphrases if setting == "unseen_paraphrases" else chosen.paraphrases
+            known = sentences(get_task(task), setting)
             instruction = known[int(fraction * len(known))]
-            if setting == "unseen_objects":
-                instruction = with_unseen_objects(instruction)
         info = self.set_task(task, instruction)
         return self.observe(), info
 

@@ -3,6 +3,8 @@
 Table frame: x to the right and y away from the static camera, z up, origin in the middle of the table top; metres.
 """
 
+from ..textures import TEXTURES, texture_png
+
 BLOCK_COLORS = {"red": "0.85 0.08 0.08", "green": "0.05 0.6 0.12", "blue": "0.08 0.2 0.9"}
 PLATE_COLORS = {"yellow": "0.98 0.85 0.1", "purple": "0.5 0.15 0.6"}
 LIGHT_COLORS = {"off": (0.1, 0.1, 0.12, 1), "dim": (0.62, 0.5, 0.3, 1), "on": (1.0, 1.0, 0.55, 1)}
@@ -67,6 +69,18 @@ def _finger(side: str, sign: int) -> str:
           </body>"""
 
 
+def _texture(name: str) -> str:
+    return f"""
+    <texture name="{name}" type="2d" file="{name}.png"/>
+    <material name="{name}_table" texture="{name}" texrepeat="2 2" specular="0"/>
+    <material name="{name}_floor" texture="{name}" texrepeat="16 16" specular="0"/>"""
+
+
+def scene_files() -> dict[str, bytes]:
+    """The files that the scene names."""
+    return {f"{name}.png": texture_png(name) for name in TEXTURES}
+
+
 def scene_xml(framebuffer: int) -> str:
     """Return the MJCF text of the scene; images may be up to `framebuffer` pixels wide and high."""
     blocks = "".join(_block(color, rgb) for color, rgb in BLOCK_COLORS.items())
@@ -76,6 +90,7 @@ def scene_xml(framebuffer: int) -> str:
         f'\n    <body name="{name}_distractor" mocap="true" pos="0 0 -1">{geom}</body>'
         for name, geom in DISTRACTORS.items()
     )
+    textures = "".join(_texture(name) for name in TEXTURES)
     cabinet = " ".join(map(str, CABINET_POSITION))
     lamp = " ".join(map(str, LAMP_POSITION))
     return f"""
@@ -101,7 +116,7 @@ def scene_xml(framebuffer: int) -> str:
   <asset>
     <texture name="checker" type="2d" builtin="checker" rgb1="0.35 0.45 0.5" rgb2="0.5 0.6 0.62" width="64"
              height="64"/>
-    <material name="checker" texture="checker" texrepeat="6 6" specular="0"/>
+    <material name="checker_table" texture="checker" texrepeat="6 6" specular="0"/>{textures}
   </asset>
   <worldbody>
     <light directional="true" castshadow="false" pos="0 -0.6 1.5" dir="0.2 0.5 -1" diffuse="0.4 0.4 0.4"

@@ -1,9 +1,10 @@
-"""Where things are put at the start of an episode, in each setting."""
+"""The settings: where things are put at the start of an episode, and how its task is asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from .appearance import UNSEEN_OBJECTS, Appearance, sample_appearance
 from .scene import (
     BLOCK_COLORS,
     BLOCK_HALF,
@@ -13,6 +14,7 @@ from .scene import (
     PLATE_COLORS,
     PLATE_RADIUS,
 )
+from .tasks import Task
 
 SETTINGS = (
     "seen",
@@ -21,15 +23,12 @@ SETTINGS = (
     "unseen_poses",
     "unseen_paraphrases",
     "unseen_objects",
+    "unseen_textures",
+    "unseen_lighting",
+    "unseen_camera",
+    "novel_instructions",
 )
-"""Names of the settings: what training uses, and five with one thing each that training never shows."""
-
-UNSEEN_OBJECTS = {
-    "red": ("orange can", (1.0, 0.5, 0.05, 1)),
-    "green": ("white can", (0.95, 0.95, 0.95, 1)),
-    "blue": ("black can", (0.06, 0.06, 0.07, 1)),
-}
-"""What takes the place of each block in the setting "unseen_objects": name and colour of a cylinder."""
+"""Names of the settings: what training uses, and nine with one thing each that training never shows."""
 
 TRAINING_REGION = ((-0.21, 0.21), (-0.2, 0.0))
 """Ranges of x and y in which blocks and plates stand for training (metres)."""
@@ -42,13 +41,6 @@ START_REGION = ((-0.16, 0.16), (-0.14, 0.06), (0.14, 0.22))
 """Ranges of x, y, z in which the gripper starts (metres)."""
 DRAWER_START = (0.035, 0.065)
 
-UNSEEN_COLORS = {
-    "table": ((0.35, 0.42, 0.38, 1), (0.25, 0.27, 0.33, 1), (0.62, 0.5, 0.5, 1)),
-    "floor": ((0.7, 0.68, 0.6, 1), (0.12, 0.14, 0.12, 1), (0.55, 0.62, 0.68, 1)),
-    "cabinet": ((0.3, 0.4, 0.45, 1), (0.7, 0.68, 0.62, 1)),
-}
-"""Colours of the setting "unseen_colors"; every fourth table has a checker pattern instead."""
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -60,9 +52,7 @@ class Layout:
             have changed places, so that nobody can work them blindly.
         drawer: how far it is pulled out.
         gripper: position (3,).
-        colors: RGBA of what isn't coloured as usual.
-        checkered: whether the table has a checker pattern.
-        cans: whether the blocks are the cylinders of `UNSEEN_OBJECTS`.
+        appearance: how all this looks.
     """
 
     blocks: dict[str, np.ndarray]
@@ -72,9 +62,7 @@ class Layout:
     lamp_shift: float
     drawer: float
     gripper: np.ndarray
-    colors: dict[str, tuple[float, ...]]
-    checkered: bool
-    cans: bool = False
+    appearance: Appearance
 
 
 def with_unseen_objects(sentence: str) -> str:
@@ -83,6 +71,17 @@ def with_unseen_objects(sentence: str) -> str:
         for noun in ("block", "cube", "one"):
             sentence = sentence.replace(f"{color} {noun}", name)
     return sentence
+
+
+def sentences(task: Task, setting: str) -> tuple[str, ...]:
+    """The ways to ask for a task in a setting."""
+    if setting == "unseen_paraphrases":
+        return task.held_out_paraphrases
+    if setting == "novel_instructions":
+        return task.novel_instructions
+    if setting == "unseen_objects":
+        return tuple(with_unseen_objects(sentence) for sentence in task.paraphrases)
+    return task.paraphrases
 
 
 def _uniform(rng: np.random.Generator, ranges) -> np.ndarray:
@@ -147,20 +146,11 @@ def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
     while scattered is None:
         scattered = _scatter(rng, setting)
     swapped = rng.random() < 0.5
-    layout = Layout(
+    return Layout(
         **scattered,
         cabinet_shift=rng.uniform(-0.02, 0.02) + (SWAP if swapped else 0.0),
         lamp_shift=rng.uniform(-0.02, 0.02) - (SWAP if swapped else 0.0),
         drawer=rng.uniform(*DRAWER_START),
         gripper=_uniform(rng, START_REGION),
-        colors={},
-        checkered=False,
-        cans=setting == "unseen_objects",
+        appearance=sample_appearance(rng, setting),
     )
-    if setting != "unseen_colors":
-        return layout
-    colors = {name: choices[rng.integers(len(choices))] for name, choices in UNSEEN_COLORS.items()}
-    checkered = rng.random() < 0.25
-    if checkered:
-        del colors["table"]
-    return replace(layout, colors=colors, checkered=checkered)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..camera_renderer import CameraRenderer
 from .interface import CAMERAS, CONTROL_FREQUENCY, POSITION_SCALE, ROTATION_LIMIT, ROTATION_SCALE, WORKSPACE
+from .painting import Painter
 from .scene import (
     BLOCK_COLORS,
     BLOCK_HALF,
@@ -25,9 +26,10 @@ from .scene import (
     LIGHT_COLORS,
     PARKED,
     PLATE_COLORS,
+    scene_files,
     scene_xml,
 )
-from .settings import UNSEEN_OBJECTS, Layout
+from .settings import Layout
 from .tasks import SceneState
 
 PRESSED = 0.6 * BUTTON_TRAVEL
@@ -39,10 +41,10 @@ class Simulation:
     """The scene in motion. `framebuffer` bounds the width and height of images."""
 
     def __init__(self, framebuffer: int):
-        self.model = mujoco.MjModel.from_xml_string(scene_xml(framebuffer))
+        self.model = mujoco.MjModel.from_xml_string(scene_xml(framebuffer), scene_files())
         self.data = mujoco.MjData(self.model)
         self._substeps = round(1 / (CONTROL_FREQUENCY * self.model.opt.timestep))
-        self._colors = self.model.geom_rgba.copy()
+        self._painter = Painter(self.model)
         self._renderer: CameraRenderer | None = None
         self._closed = False
         self._light = "dim"
@@ -54,8 +56,7 @@ class Simulation:
         self._block = {color: self._joint(f"{color}_block") for color in BLOCK_COLORS}
         self._button = {name: self._joint(f"{name}_button") for name in BUTTONS}
         self._body = {self.model.body(i).name: i for i in range(self.model.nbody)}
-        self._geom = {name: self.model.geom(name).id for name in ("table", "floor", "cabinet", "bulb")}
-        self._block_geom = {c: int(self.model.body_geomadr[self._body[f"{c}_block"]]) for c in BLOCK_COLORS}
+        self._bulb = self.model.geom("bulb").id
 
     def _joint(self, name: str) -> int:
         return int(self.model.joint(name).qposadr[0])
@@ -67,7 +68,7 @@ class Simulation:
         """Begin anew with everything as in `layout`, the light dim and the gripper open."""
         model, data = self.model, self.data
         mujoco.mj_resetData(model, data)
-        self._paint(layout)
+        self._painter.paint(layout.appearance)
         model.body_pos[self._body["cabinet"]] = _shifted(CABINET_POSITION, layout.cabinet_shift)
         model.body_pos[self._body["lamp"]] = _shifted(LAMP_POSITION, layout.lamp_shift)
         for color, (x, y, yaw) in layout.blocks.items():
@@ -88,21 +89,6 @@ class Simulation:
         self._switch_light("dim")
         mujoco.mj_forward(model, data)
 
-    def _paint(self, layout: Layout) -> None:
-        model, table = self.model, self._geom["table"]
-        model.geom_rgba[:] = self._colors
-        model.geom_matid[table] = -1
-        if layout.checkered:
-            model.geom_matid[table] = model.material("checker").id
-            model.geom_rgba[table] = 1.0
-        for name, color in layout.colors.items():
-            model.geom_rgba[self._geom[name]] = color
-        kind = mujoco.mjtGeom.mjGEOM_CYLINDER if layout.cans else mujoco.mjtGeom.mjGEOM_BOX
-        for block, geom in self._block_geom.items():
-            model.geom_type[geom] = kind  # the box's sizes are a cylinder's radius and half height, too
-            if layout.cans:
-                model.geom_rgba[geom] = UNSEEN_OBJECTS[block][1]
-
     def apply(self, action: np.ndarray) -> None:
         """Move for one control step by an action (7,) in [-1, 1], relative to the present pose."""
         data = self.data
@@ -120,7 +106,7 @@ class Simulation:
 
     def _switch_light(self, light: str) -> None:
         self._light = light
-        self.model.geom_rgba[self._geom["bulb"]] = LIGHT_COLORS[light]
+        self.model.geom_rgba[self._bulb] = LIGHT_COLORS[light]
 
     @property
     def state(self) -> SceneState:

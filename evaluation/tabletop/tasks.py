@@ -90,6 +90,29 @@ HELD_OUT_SENTENCES: dict[str, tuple[str, ...]] = {
 }
 """Sentences never used for training (setting "unseen_paraphrases")."""
 
+NOVEL_SENTENCES: dict[str, tuple[str, ...]] = {
+    "lift": (
+        "hold the {block} block in the air",
+        "elevate the {block} block",
+        "the {block} block should hover above the table",
+    ),
+    "push": (
+        "shift the {block} block {goal}",
+        "sweep the {block} block along the table, {goal}",
+        "shuffle the {block} block further to the {goal}",
+    ),
+    "place": (
+        "serve the {block} block on the {goal} plate",
+        "let the {block} block rest on the {goal} plate",
+        "deliver the {block} block to the {goal} plate",
+    ),
+    "drawer open": ("extend the drawer", "let me look into the drawer", "give access to what is in the drawer"),
+    "drawer closed": ("retract the drawer", "let nobody look into the drawer", "make the drawer flush with its front"),
+    "light on": ("illuminate the table", "let there be light", "we want to see something here, light please"),
+    "light off": ("extinguish the light", "kill the light", "let the light go out"),
+}
+"""Sentences with descriptions of the skills that share no verb with training (setting "novel_instructions")."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -137,6 +160,16 @@ class Task:
         """Sentences never used for training."""
         return self._fill(HELD_OUT_SENTENCES)
 
+    @property
+    def novel_instructions(self) -> tuple[str, ...]:
+        """Sentences that share no verb with training."""
+        return self._fill(NOVEL_SENTENCES)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of these."""
+        return (*self.paraphrases, *self.held_out_paraphrases, *self.novel_instructions)
+
 
 def _all_tasks() -> list[Task]:
     tasks = [Task(f"lift_{block}_block", "lift", block) for block in BLOCK_COLORS]
@@ -155,9 +188,7 @@ BASE_TASKS: tuple[str, ...] = tuple(name for name, task in TASK_TABLE.items() if
 """The 13 tasks that are quickest to learn, over four skills."""
 SKILLS: tuple[str, ...] = ("lift", "push", "drawer", "light", "place")
 
-_BY_SENTENCE = {
-    sentence: task.name for task in TASK_TABLE.values() for sentence in (*task.paraphrases, *task.held_out_paraphrases)
-}
+_BY_SENTENCE = {sentence: task.name for task in TASK_TABLE.values() for sentence in task.sentences}
 
 
 def get_task(name: str) -> Task:

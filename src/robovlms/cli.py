@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a VLA on datasets, from flags or a YAML file",
     "study": "the framework's questions in miniature: structure, history, action space, pre-training",
     "eval": "evaluate a checkpoint in a simulator",
+    "eval-record": "make the record of an evaluation that ran in a simulator's own Python",
     "compare": "whether two evaluation records differ by more than luck",
     "card": "write a checkpoint's model card from its files and evaluation records",
     "doctor": "examine a checkpoint: does it load, do what it did, look at its cameras?",

@@ -1,0 +1,42 @@
+"""Evaluations that ran in a simulator's own Python (see `workers/`): their results as evaluation records."""
+
+import json
+from pathlib import Path
+
+from .journal import FILE, read_results
+from .record import ChainScores, EvaluationRecord
+
+
+def record_of_folder(folder: str | Path, policy: str | None = None) -> EvaluationRecord:
+    """The record of a worker's folder of results.
+
+    Args:
+        folder: what the worker was given as `--output`.
+        policy: name of the policy for the record, instead of what the server called it.
+
+    Raises:
+        FileNotFoundError: there are no results.
+        ValueError: no episode has finished.
+    """
+    file = Path(folder) / FILE
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file; a worker's --output holds it")
+    protocol, parts, minutes = read_results(file)
+    if not parts:
+        raise ValueError(f"{file}: no episode has finished")
+    main, chains = parts.pop("policy", []), parts.pop("chains", [])
+    if parts:
+        raise ValueError(f"{file}: results of unknown parts {sorted(parts)}")
+    protocol = json.loads(json.dumps(protocol))
+    if policy is not None:
+        protocol["policy"] = policy
+    tasks = list(dict.fromkeys(result.task for result in main))
+    settings = {"tasks": tasks, "max_steps": protocol.pop("max_steps"), "worker": protocol.pop("worker")}
+    return EvaluationRecord.of_results(
+        main,
+        minutes=minutes,
+        controls={},
+        chains=ChainScores.of_results(chains) if chains else None,
+        settings=settings | ({"chain_length": max(len(chain.chain) for chain in chains)} if chains else {}),
+        **protocol,
+    )
