@@ -19,7 +19,7 @@ from .calvin.scenes import get_scene
 from .calvin.settings import SETTINGS, check_setting, sentences
 from .calvin.tasks import TASKS
 from .rollout import Episode
-from .suite import Suite
+from .suite import Conventions, Suite
 
 VERSION = "1"
 
@@ -97,7 +97,8 @@ def calvin_suite(
         control_frequency=CONTROL_FREQUENCY,
         default_tasks=tuple(task for task in TASKS if _beginnings(task)),
         settings={name: partial(_in_setting, name) for name in SETTINGS if name != "seen"},
-        facts={"setting": setting},
+        conventions=Conventions("euler_xyz", "delta", grippers=((6, 1.0, -1.0),)),
+        facts={"setting": setting, "scene": scene, "renderer": renderer, "assets": checksum},
         setting=check_setting(setting),
     )
 

@@ -205,11 +205,8 @@ def _check_contract(contract: Any, suite: Suite) -> None:
             f"control_frequency: the policy's contract says {contract.control_frequency} Hz, "
             f"suite {suite.name!r} runs at {suite.control_frequency} Hz"
         )
-    for name, wanted in suite.conventions.items():
-        if getattr(contract, name) != wanted:
-            raise ValueError(
-                f"{name}: the policy's contract says {getattr(contract, name)!r}, suite {suite.name!r} takes {wanted!r}"
-            )
+    if unlike := suite.conventions.unlike(contract):
+        raise ValueError(f"the policy was made for other actions than suite {suite.name!r}: {'; '.join(unlike)}")
 
 
 def _check_distinct(part: str, episodes: Sequence[Episode], seeds: Sequence[int]) -> None:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
-from ..configuration.action_contract import GripperSpec
 from .gl import choose_backend
 from .libero.benchmarks import PACKAGE, base_of, benchmark_tasks
 from .libero.environment import LiberoEnv
 from .libero.interface import CLOSED, CONTROL_FREQUENCY, MAX_STEPS, OPEN, SETTLE_STEPS
 from .libero.settings import SETTINGS, paraphrase
 from .rollout import Episode
-from .suite import Suite
+from .suite import Conventions, Suite
 
 VERSION = "1"
 STATES = 50
@@ -80,11 +79,7 @@ def libero_suite(
         settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"},
         termination=f"an episode begins after {SETTLE_STEPS} actions without motion and ends at the first success or at "
         "the step limit",
-        conventions={
-            "rotation": "axis_angle",
-            "mode": "delta",
-            "grippers": (GripperSpec(6, open_value=OPEN, closed_value=CLOSED),),
-        },
+        conventions=Conventions(rotation="axis_angle", mode="delta", grippers=((6, OPEN, CLOSED),)),
         facts={
             PACKAGE: version(PACKAGE),
             "robosuite": version("robosuite"),

@@ -7,12 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from ..configuration.action_contract import GripperSpec
 from .rollout import Episode
 from .simpler.assets import Table, assets_checksum, check_assets
 from .simpler.environment import SimplerWidowXEnv, Termination
 from .simpler.tasks import ACTION_NAMES, CONTROL_FREQUENCY, HEIGHT, STARTS, TASKS, WIDTH
-from .suite import FIRST_SUCCESS, Suite
+from .suite import FIRST_SUCCESS, Conventions, Suite
 
 VERSION = "1"
 LAST_STEP = (
@@ -85,12 +84,7 @@ def simpler_widowx_suite(
         max_steps=max(TASKS[name].max_steps for name in tasks),
         control_frequency=CONTROL_FREQUENCY,
         settings={"unseen_paraphrases": _paraphrased},
-        conventions={
-            "rotation": "euler_xyz",
-            "frame": "base",
-            "mode": "delta",
-            "grippers": (GripperSpec(ACTION_NAMES.index("gripper"), open_value=1.0, closed_value=0.0),),
-        },
+        conventions=Conventions("euler_xyz", "delta", "base", ((ACTION_NAMES.index("gripper"), 1.0, 0.0),)),
         termination=FIRST_SUCCESS if termination == "accumulate" else LAST_STEP,
         facts={
             "protocol": "visual matching" if photograph else "rendered background (not a published protocol)",

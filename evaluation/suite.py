@@ -14,6 +14,31 @@ FIRST_SUCCESS = "an episode ends at the first success, when the environment ends
 
 
 @dataclass(frozen=True)
+class Conventions:
+    """What a suite takes actions to mean, in the words of `ActionContract`. What is None may be anything.
+
+    Attributes:
+        rotation, mode, frame: as in the contract.
+        grippers: (dimension, value that opens, value that closes) of each.
+    """
+
+    rotation: str | None = None
+    mode: str | None = None
+    frame: str | None = None
+    grippers: tuple[tuple[int, float, float], ...] | None = None
+
+    def unlike(self, contract: Any) -> list[str]:
+        """What a policy's contract says otherwise."""
+        theirs = {name: getattr(contract, name) for name in ("rotation", "mode", "frame")}
+        theirs["grippers"] = tuple((one.dim, one.open_value, one.closed_value) for one in contract.grippers)
+        return [
+            f"{name}: the policy's contract says {value!r}, the suite takes {getattr(self, name)!r}"
+            for name, value in theirs.items()
+            if getattr(self, name) is not None and getattr(self, name) != value
+        ]
+
+
+@dataclass(frozen=True)
 class Suite:
     """Tasks in an environment, and how they are asked for.
 
@@ -33,8 +58,7 @@ class Suite:
         termination: when an episode ends and what counts as its success, in words, for the record.
         facts: what else a reader of the score must know, for the record: rendering settings, the checksum of the
             assets, deviations from the published suite. Plain JSON types.
-        conventions: field of `ActionContract` -> what its value must be for the policy's actions to mean here what they
-            mean to it (rotation, mode, grippers); a policy of other conventions is refused.
+        conventions: what actions mean here; a policy whose contract says otherwise is refused.
         options: those that `get_suite` built it with, for the record; paths are left out.
         timeout: seconds after which a silent environment counts as hung; the first picture of some takes long.
     """
@@ -50,7 +74,7 @@ class Suite:
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
     termination: str = FIRST_SUCCESS
     facts: dict[str, Any] = field(default_factory=dict)
-    conventions: dict[str, Any] = field(default_factory=dict)
+    conventions: Conventions = Conventions()
     options: dict[str, Any] = field(default_factory=dict)
     timeout: float = 120.0
     fixed_limits: bool = False

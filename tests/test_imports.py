@@ -39,3 +39,15 @@ def test_public_names_are_there():
     assert all(getattr(robovlms, name) is not None for name in robovlms.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = robovlms.Nothing
+
+
+def test_processes_of_environments_do_without_the_models_libraries():
+    """They import suites and simulators: torch and transformers would cost each of them 7 CPU seconds and 0.4 GB."""
+    from robovlms.evaluation import worker
+
+    heavy = ("torch", "transformers", "datasets", "matplotlib")
+    code = (
+        f"import runpy, sys\nrunpy.run_path({worker.__file__!r})['install_light_package']()\n"
+        f"import robovlms.evaluation\nprint([name for name in {heavy} if name in sys.modules])"
+    )
+    assert run(code) == "[]"
