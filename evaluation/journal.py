@@ -81,13 +81,13 @@ class Journal:
 
 
 def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResult]], float]:
-    """What a journal's file holds: the protocol, the results of each part in the order of their ends, and the minutes
+    """What a journal's file holds: its first line, the results of each part in the order of their ends, and the minutes
     that they took."""
     first, *lines = _complete_lines(file)
     parts: dict[str, list[EpisodeResult]] = {}
     for line in lines:
         parts.setdefault(line["part"], []).append(_as_result(line["result"], []))
-    return first["protocol"], parts, lines[-1]["minutes"] if lines else 0.0
+    return first, parts, lines[-1]["minutes"] if lines else 0.0
 
 
 def _as_result(entry: dict[str, Any], frames: list[Any]) -> EpisodeResult:

@@ -1,7 +1,7 @@
 """Evaluations that ran in a simulator's own Python (see `workers/`): their results as evaluation records."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 from .journal import FILE, read_results
 from .record import ChainScores, EvaluationRecord
@@ -21,22 +21,24 @@ def record_of_folder(folder: str | Path, policy: str | None = None) -> Evaluatio
     file = Path(folder) / FILE
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file; a worker's --output holds it")
-    protocol, parts, minutes = read_results(file)
+    first, parts, minutes = read_results(file)
     if not parts:
         raise ValueError(f"{file}: no episode has finished")
     main, chains = parts.pop("policy", []), parts.pop("chains", [])
     if parts:
         raise ValueError(f"{file}: results of unknown parts {sorted(parts)}")
-    protocol = json.loads(json.dumps(protocol))
-    if policy is not None:
-        protocol["policy"] = policy
-    tasks = list(dict.fromkeys(result.task for result in main))
-    settings = {"tasks": tasks, "max_steps": protocol.pop("max_steps"), "worker": protocol.pop("worker")}
+    protocol = first["protocol"] | ({} if policy is None else {"policy": policy})
+    settings: dict[str, Any] = {
+        "tasks": list(dict.fromkeys(result.task for result in main)),
+        "worker": first["worker"],
+    }
+    if chains:
+        settings["chain_length"] = max(len(chain.chain) for chain in chains)
     return EvaluationRecord.of_results(
         main,
         minutes=minutes,
         controls={},
         chains=ChainScores.of_results(chains) if chains else None,
-        settings=settings | ({"chain_length": max(len(chain.chain) for chain in chains)} if chains else {}),
+        settings=settings,
         **protocol,
     )

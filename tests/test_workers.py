@@ -74,12 +74,16 @@ def test_google_robot(backbone, contract, python, tmp_path):
     state = VectorSpec(tuple("abcdefgh"), normalization="none")
     options = ["--assets", tmp_path / "assets", "--tasks", "pick_coke_can", "--episodes-per-task"]
     with server(backbone, contract, [("front", 32, 32)], 3.0, state) as serving:
+        truncated = ()
         for termination, folder in (("truncate", "end"), ("accumulate", "any")):
             asked = (*options, 10, "--termination", termination, "--output", tmp_path / folder)
+            truncated = truncated or asked
             run = work(python, "simpler_google_robot.py", serving.port, *asked)
             assert run.returncode == 0, run.stderr
             again = work(python, "simpler_google_robot.py", serving.port, *asked)
             assert "10 of them finished before" in again.stdout
+        once_more = work(python, "simpler_google_robot.py", serving.port, *truncated, "--retry-crashed")
+        assert "9 of them finished before" in once_more.stdout
         other = work(python, "simpler_google_robot.py", serving.port, *asked, "--sticky-steps", "0")
         assert other.returncode and "another evaluation" in other.stderr
     for folder in ("end", "any"):
@@ -96,7 +100,8 @@ def test_google_robot(backbone, contract, python, tmp_path):
     assert early.successes == 10 and {episode["steps"] for episode in early.episode_list} == {3}
     assert "python" in end.versions and "torch" not in end.versions
     assert compare(end, early).overall.difference == pytest.approx(0.2)
-    assert "simpler_google_robot.py" in (tmp_path / "end" / "report.html").read_text()
+    repeat = "simpler_google_robot.py --tasks pick_coke_can --protocol visual_matching --termination truncate"
+    assert repeat in (tmp_path / "end" / "report.html").read_text()
 
 
 def test_original_calvin(backbone, contract, python, tmp_path):

@@ -100,7 +100,7 @@ def work() -> None:
         "control_frequency": CONTROL_FREQUENCY,
         "versions": versions("pybullet", "calvin_env", "calvin", "hydra-core"),
     }
-    run(OriginalCalvin(options.dataset), published(options.chains), policy, options.output, about, last_step=False)
+    run(OriginalCalvin(options.dataset), published(options.chains), policy, options, about)
 
 
 if __name__ == "__main__":

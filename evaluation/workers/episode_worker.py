@@ -32,6 +32,8 @@ FILE = "episodes.jsonl"
 FIRST_SUCCESS = "an episode ends at the first success, when the environment ends it, or at the step limit"
 LAST_STEP = "an episode runs to its step limit and counts as a success if the task is done at the last step"
 MAX_CRASHES_IN_A_ROW = 3
+OWN = ("output", "host", "port", "token", "timeout", "retry_crashed", "assets", "dataset")
+"""Options that don't decide about results."""
 
 
 class Episode:
@@ -58,13 +60,19 @@ class Episode:
 
 
 class Results:
-    """Finished episodes: a line of JSON each, after a first one with the protocol.
+    """Finished episodes: a line of JSON each, after a first one with the protocol and the command.
+
+    Args:
+        folder: made if it isn't there.
+        protocol: what decides about results; episodes of another one can't go on here.
+        command: what was asked for; a later one may ask for more.
+        retry_crashed: forget episodes whose simulator raised.
 
     Raises:
         SystemExit: the folder holds episodes of another protocol.
     """
 
-    def __init__(self, folder: str, protocol: dict[str, Any]):
+    def __init__(self, folder: str, protocol: dict[str, Any], command: str, retry_crashed: bool):
         os.makedirs(folder, exist_ok=True)
         self._path = os.path.join(folder, FILE)
         lines = []
@@ -73,11 +81,12 @@ class Results:
                 lines = [json.loads(line) for line in file.read().split("\n")[:-1]]  # the last may be cut off
         if lines and lines[0]["protocol"] != json.loads(json.dumps(protocol)):
             raise SystemExit(f"{self._path} holds episodes of another evaluation; choose another --output")
-        lines = lines or [{"protocol": protocol}]
+        finished = [line for line in lines[1:] if not (retry_crashed and line["result"]["crashed"])]
         with open(self._path, "w", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
-        self.finished = [[line["part"], line["seed"], line["task"]] for line in lines[1:]]
-        self._minutes = lines[-1].get("minutes", 0.0)
+            for line in [{"protocol": protocol, "worker": command}, *finished]:
+                file.write(json.dumps(line) + "\n")
+        self.finished = [[line["part"], line["seed"], line["task"]] for line in finished]
+        self._minutes = finished[-1]["minutes"] if finished else 0.0
         self._start = time.monotonic()
 
     def add(self, episode: Episode, result: dict[str, Any]) -> None:
@@ -97,7 +106,18 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--token", default=None, help="that the server wants")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one answer of the policy")
+    parser.add_argument("--retry-crashed", action="store_true", help="run episodes again whose simulator raised")
     return parser
+
+
+def command(options: argparse.Namespace) -> str:
+    """What was asked for, without what is this machine's own."""
+    words = [os.path.basename(sys.argv[0])]
+    for name, value in vars(options).items():
+        if name not in OWN and value is not None:
+            values = value if isinstance(value, list) else [value]
+            words += ["--" + name.replace("_", "-"), *map(str, values)]
+    return " ".join(words)
 
 
 def connect(options: argparse.Namespace) -> PolicyClient:
@@ -141,12 +161,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def run(
-    environment: Any,
-    episodes: list[Episode],
-    policy: PolicyClient,
-    folder: str,
-    about: dict[str, Any],
-    last_step: bool,
+    environment: Any, episodes: list[Episode], policy: PolicyClient, options: argparse.Namespace, about: dict[str, Any]
 ) -> None:
     """Run those episodes that have no result yet.
 
@@ -154,20 +169,19 @@ def run(
         environment: see this module.
         episodes: all of them.
         policy: the server's client.
-        folder: of the results.
+        options: of `arguments`; with `termination`, "truncate" makes success what the last step says, instead of the
+            first success.
         about: `suite`, `suite_version`, `suite_facts`, `control_frequency`, `versions`.
-        last_step: success is what the last step says, instead of the first success.
     """
+    last_step = getattr(options, "termination", "accumulate") == "truncate"
     protocol = {
         **about,
         "policy": policy.metadata.get("policy"),
         "contract_hash": policy.metadata.get("contract_hash"),
         "n_action_steps": policy.contract["n_action_steps"],
         "termination": LAST_STEP if last_step else FIRST_SUCCESS,
-        "max_steps": max(episode.max_steps for episode in episodes),
-        "worker": os.path.basename(sys.argv[0]),
     }
-    results = Results(folder, protocol)
+    results = Results(options.output, protocol, command(options), options.retry_crashed)
     waiting = [episode for episode in episodes if episode.key not in results.finished]
     print(f"{len(episodes)} episodes, {len(episodes) - len(waiting)} of them finished before")
     crashes = 0
@@ -189,7 +203,7 @@ def run(
             f"{number + 1}/{len(waiting)} {' -> '.join(episode.tasks)}: {outcome}, {result['steps']} steps", flush=True
         )
         if crashes == MAX_CRASHES_IN_A_ROW:
-            raise SystemExit(f"{crashes} episodes in a row crashed; what is finished is kept in {folder}")
+            raise SystemExit(f"{crashes} episodes in a row crashed; what is finished is kept in {options.output}")
         if result["crashed"]:
             environment.restart()
 

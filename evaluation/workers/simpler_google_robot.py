@@ -185,7 +185,7 @@ def work() -> None:
         "control_frequency": CONTROL_FREQUENCY,
         "versions": versions("sapien", "mani_skill2_real2sim", "simpler_env"),
     }
-    run(environment, episodes, policy, options.output, about, last_step=options.termination == "truncate")
+    run(environment, episodes, policy, options, about)
 
 
 if __name__ == "__main__":
