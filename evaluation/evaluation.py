@@ -24,7 +24,7 @@ def evaluate(
     suite: str | Suite = "tabletop",
     *,
     tasks: Sequence[str] | None = None,
-    episodes: int = 100,
+    episodes: int | None = None,
     seeds: Sequence[int] = (FIRST_SEED,),
     num_envs: int = 8,
     controls: bool | Sequence[str] = True,
@@ -50,11 +50,13 @@ def evaluate(
         policy: a `robovlms.Policy`, or anything with its `reset` and `select_action`.
         suite: name of a registered suite, or a suite.
         tasks: those to run; the suite's default tasks, or else all of it, by default.
-        episodes: episodes per seed, the tasks in turn; may be 0 where chains are run.
+        episodes: episodes per seed, the tasks in turn; the suite's own number of each task by default. May be 0 where
+            chains are run.
         seeds: where the seeds of the episodes start. Several repeat everything with other scenes.
         num_envs: environments at once, each in its own process.
         controls: which of `CONTROLS` to run (True: all), on the first `control_episodes` of the same episodes.
-        control_episodes: episodes per control and seed; as many as `episodes` by default.
+        control_episodes: episodes per control and seed; the suite's own number of each task by default (as many as
+            `episodes` where `controls` are named).
         settings: held-out settings of the suite to run as well.
         setting_episodes: episodes per setting and seed; as many as `episodes` by default.
         chains: long-horizon chains per seed, of `chain_length` instructions each.
@@ -80,6 +82,10 @@ def evaluate(
     if isinstance(suite, str):
         suite = get_suite(suite)
     tasks = list(tasks if tasks is not None else suite.default_tasks or suite.instructions)
+    episodes = suite.episodes_per_task * len(tasks) if episodes is None else episodes
+    if control_episodes is None:
+        per_task = suite.controls_per_task if isinstance(controls, bool) else suite.episodes_per_task
+        control_episodes = min(episodes, per_task * len(tasks))
     controls = (CONTROLS if controls else ()) if isinstance(controls, bool) else tuple(controls)
     seeds = list(seeds)
     _check_known("tasks", tasks, suite.instructions)
@@ -117,8 +123,8 @@ def evaluate(
     journal = Journal(output, protocol, restart, retry_crashed) if output is not None else None
 
     parts = {"policy": _drawn(suite, tasks, episodes, seeds)}
-    if episodes:
-        first = _drawn(suite, tasks, episodes if control_episodes is None else control_episodes, seeds)
+    if control_episodes:
+        first = _drawn(suite, tasks, control_episodes, seeds)
         parts |= {name: suite.shuffled(first, tasks) if name == "shuffled_instruction" else first for name in controls}
     for setting in settings:
         drawn = _drawn(suite, tasks, setting_episodes or episodes, seeds)

@@ -76,6 +76,8 @@ def libero_suite(
         make_env=make_env,
         max_steps=MAX_STEPS[base_of(benchmark)],
         control_frequency=CONTROL_FREQUENCY,
+        episodes_per_task=STATES,
+        controls_per_task=0,
         settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"},
         termination=f"an episode begins after {SETTLE_STEPS} actions without motion and ends at the first success or at "
         "the step limit",

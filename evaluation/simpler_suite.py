@@ -83,6 +83,8 @@ def simpler_widowx_suite(
         make_env=make_env,
         max_steps=max(TASKS[name].max_steps for name in tasks),
         control_frequency=CONTROL_FREQUENCY,
+        episodes_per_task=STARTS,
+        controls_per_task=0,
         settings={"unseen_paraphrases": _paraphrased},
         conventions=Conventions("euler_xyz", "delta", "base", ((ACTION_NAMES.index("gripper"), 1.0, 0.0),)),
         termination=FIRST_SUCCESS if termination == "accumulate" else LAST_STEP,

@@ -52,6 +52,7 @@ class Suite:
         fixed_limits: whether the environment ends episodes at a limit of each task, so that no other can be given.
         control_frequency: actions per second (Hz).
         default_tasks: those that are run where none are named; all of them if empty.
+        episodes_per_task, controls_per_task: how many episodes are run, and how many of each control, where nobody says.
         settings: name of a held-out setting -> how it changes an episode.
         make_chain: (generator, tasks, length) -> tasks that can be done one after another in one scene; None where the
             suite has no long-horizon protocol.
@@ -70,6 +71,8 @@ class Suite:
     max_steps: int
     control_frequency: float
     default_tasks: tuple[str, ...] = ()
+    episodes_per_task: int = 10
+    controls_per_task: int = 5
     settings: dict[str, Callable[[Episode], Episode]] = field(default_factory=dict)
     make_chain: Callable[[np.random.Generator, Sequence[str], int], Sequence[str]] | None = None
     termination: str = FIRST_SUCCESS

@@ -15,7 +15,7 @@ from .tabletop.interface import CONTROL_FREQUENCY
 from .tabletop.settings import SETTINGS, sentences, with_unseen_objects
 from .tabletop.tasks import BASE_TASKS, TASK_TABLE
 
-VERSION = "1"
+VERSION = "2"
 MAX_STEPS = 80
 
 

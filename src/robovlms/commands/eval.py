@@ -16,9 +16,6 @@ from robovlms.evaluation.pictures import contact_sheet, plot_controls, plot_succ
 from robovlms.publishing.revision import revision_of
 from robovlms.serving import Policy
 
-EPISODES = 130
-CONTROL_EPISODES = 65
-
 
 def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
@@ -33,8 +30,14 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
     parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own choice")
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="per seed, over all tasks; 0 for chains alone")
-    parser.add_argument("--control-episodes", type=int, default=CONTROL_EPISODES, help="per control; 0 for none")
+    parser.add_argument(
+        "--episodes", type=int, default=None,
+        help="per seed, over all tasks, 0 for chains alone; default: 10 of each task, or the whole of a fixed list",
+    )  # fmt: skip
+    parser.add_argument(
+        "--control-episodes", type=int, default=None,
+        help="per control, 0 for none; default: 5 of each task, none where there is a fixed list",
+    )  # fmt: skip
     parser.add_argument("--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too")
     parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions, per seed")
     parser.add_argument("--max-steps", type=int, default=None, help="actions per task; the suite's limit by default")
@@ -61,7 +64,6 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         cameras=dict(parse_option("--cameras", option) for option in options.cameras) or None,
         tasks=options.tasks,
         episodes=options.episodes,
-        controls=options.control_episodes > 0,
         control_episodes=options.control_episodes,
         settings=options.settings,
         chains=options.chains,

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from robovlms.commands.collect import EPISODES, collect_demonstrations
-from robovlms.commands.eval import CONTROL_EPISODES, evaluate_checkpoint
-from robovlms.commands.eval import EPISODES as EVALUATION_EPISODES
+from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.pictures import plot_losses
 from robovlms.evaluation.tabletop import BASE_TASKS
@@ -36,8 +35,8 @@ class Recipe:
     demonstrations: int = EPISODES
     max_steps: int = ScratchTrainingArguments.max_steps
     save_steps: int = 500
-    episodes: int = EVALUATION_EPISODES
-    control_episodes: int = CONTROL_EPISODES
+    episodes: int = 130
+    control_episodes: int = 65
     chains: int = 20
     processes: int = 2
 
