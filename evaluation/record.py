@@ -202,8 +202,8 @@ class EvaluationRecord:
             lines.append(f"  chains  {steps}; average length {self.chains.average_length:.2f}")
         if self.crashed_episodes:
             lines.append(
-                f"  ATTENTION: {self.crashed_episodes} episodes failed because their environment did; the record has the "
-                "reasons"
+                f"  ATTENTION: {self.crashed_episodes} episode{'s' * (self.crashed_episodes != 1)} failed because the "
+                "environment did; the record has the reasons"
             )
         return "\n".join(lines)
 

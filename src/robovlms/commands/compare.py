@@ -26,5 +26,14 @@ def run(prog: str, arguments: Sequence[str]) -> None:
 
 
 def record_file(path: Path) -> Path:
-    """A record's file; of a folder its `evaluation.json`."""
-    return path / "evaluation.json" if path.is_dir() else path
+    """A record's file; of a folder its `evaluation.json`.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    file = path / "evaluation.json" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file} is not there. A record is written when an evaluation is finished; the same `robovlms eval` goes on."
+        )
+    return file
