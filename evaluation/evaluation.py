@@ -117,9 +117,8 @@ def evaluate(
         "seeds": seeds,
     }
     if cameras:
-        facts["suite_facts"] = suite.facts | {"cameras as the policy names them": dict(cameras)}
         policy = RenamedCameras(policy, cameras)
-    protocol = facts | {"tasks": tasks, "max_steps": limit, "chain_length": chain_length}
+    protocol = facts | {"tasks": tasks, "max_steps": limit, "chain_length": chain_length, "cameras": cameras}
     journal = Journal(output, protocol, restart, retry_crashed) if output is not None else None
 
     parts = {"policy": _drawn(suite, tasks, episodes, seeds)}
@@ -164,6 +163,10 @@ def evaluate(
             )
 
     how: dict[str, Any] = {"tasks": tasks, "max_steps": limit, "chain_length": chain_length if chains else None}
+    if limit != suite.max_steps:
+        how["suites_own_max_steps"] = suite.max_steps
+    if cameras:
+        how["cameras"] = dict(cameras)
     evaluation = EvaluationRecord.of_results(
         results["policy"],
         minutes=journal.minutes if journal is not None else (monotonic() - start) / 60,

@@ -51,8 +51,10 @@ class Journal:
             self.results[line["part"], line["seed"], line["task"]] = self._result(line["result"])
         self.minutes_before = lines[-1].get("minutes", 0.0)
         self.start = monotonic()
-        # A line that was being written when the run was killed is left out.
-        self.file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        # A line that was being written when the run was killed is left out; nothing else is lost if this is killed, too.
+        rewritten = self.file.with_suffix(".tmp")
+        rewritten.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        rewritten.replace(self.file)
 
     @property
     def minutes(self) -> float:

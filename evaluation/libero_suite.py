@@ -1,7 +1,7 @@
 """LIBERO's and LIBERO-PRO's benchmarks as suites: the published initial states, in their order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -11,7 +11,7 @@ from .libero.environment import LiberoEnv
 from .libero.interface import CLOSED, CONTROL_FREQUENCY, MAX_STEPS, OPEN, SETTLE_STEPS
 from .libero.settings import SETTINGS, paraphrase
 from .rollout import Episode
-from .suite import Conventions, Suite
+from .suite import Conventions, FixedStartsSuite
 
 VERSION = "1"
 STATES = 50
@@ -26,26 +26,6 @@ _IMAGES = {
 }
 
 
-@dataclass(frozen=True)
-class LiberoSuite(Suite):
-    """A suite whose episodes are the published initial states, one after another for each task."""
-
-    def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
-        """`count` episodes, the tasks task after task (building a scene takes seconds); `seed` doesn't matter.
-
-        Raises:
-            ValueError: more than there are initial states.
-        """
-        if count > STATES * len(tasks):
-            raise ValueError(f"episodes: {len(tasks)} tasks have {STATES * len(tasks)} initial states, got {count}")
-        shares = {task: count // len(tasks) + (index < count % len(tasks)) for index, task in enumerate(tasks)}
-        return [
-            Episode(task, self.instructions[task][0], seed=number, options={"initial_state": number})
-            for task, share in shares.items()
-            for number in range(share)
-        ]
-
-
 def libero_suite(
     benchmark: str,
     cameras: Sequence[str] = ("agentview", "wrist"),
@@ -54,7 +34,7 @@ def libero_suite(
     render: str = "default",
     privileged: bool = False,
     render_size: int = 256,
-) -> LiberoSuite:
+) -> FixedStartsSuite:
     """A benchmark of LIBERO or LIBERO-PRO; for the options see `LiberoEnv`.
 
     Raises:
@@ -69,7 +49,7 @@ def libero_suite(
     )  # fmt: skip
     make_env().close()  # says what is wrong with the options before processes are started
     tasks = benchmark_tasks(benchmark)
-    return LiberoSuite(
+    return FixedStartsSuite(
         name=benchmark,
         version=VERSION,
         instructions={name: (task.sentence,) for name, task in tasks.items()},
@@ -78,6 +58,7 @@ def libero_suite(
         control_frequency=CONTROL_FREQUENCY,
         episodes_per_task=STATES,
         controls_per_task=0,
+        start_option="initial_state",
         settings={setting: partial(_in_setting, setting) for setting in SETTINGS if setting != "seen"},
         termination=f"an episode begins after {SETTLE_STEPS} actions without motion and ends at the first success or at "
         "the step limit",

@@ -1,6 +1,7 @@
 """An evaluation as a page: `report.html`, beside the record, the films and the pictures that it shows."""
 
 import base64
+import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -55,10 +56,16 @@ def repeat_command(record: EvaluationRecord, checkpoint: str) -> str:
         return f"python evaluation/workers/{record.settings['worker']} --output results"
     parts = ["robovlms", "eval", checkpoint, "--suite", record.suite]
     options = record.settings.get("suite_options", {})
-    parts += ["--suite-options", *(f"{name}={value}" for name, value in options.items())] if options else []
+    told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
+    parts += ["--suite-options", *told] if told else []
+    cameras = record.settings.get("cameras", {})
+    parts += ["--cameras", *(f"{name}={theirs}" for name, theirs in cameras.items())] if cameras else []
     parts += ["--episodes", str(record.episodes // max(1, len(record.seeds)))]
+    controls = max((score.episodes for score in record.controls.values()), default=0)
+    parts += ["--control-episodes", str(controls // max(1, len(record.seeds)))]
     parts += ["--seeds", *map(str, record.seeds)]
     parts += ["--chains", str(record.chains.episodes // max(1, len(record.seeds)))] if record.chains else []
+    parts += ["--max-steps", str(record.settings["max_steps"])] if "suites_own_max_steps" in record.settings else []
     parts += ["--settings", *record.unseen] if record.unseen else []
     parts += ["--tasks", *record.settings["tasks"]] if record.episodes and "tasks" in record.settings else []
     return shlex.join([*parts, "--output", "results"])

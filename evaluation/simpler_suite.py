@@ -1,7 +1,6 @@
 """SimplerEnv's WidowX tasks as a suite: the published starts of each task, in their order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,7 +10,7 @@ from .rollout import Episode
 from .simpler.assets import Table, assets_checksum, check_assets
 from .simpler.environment import SimplerWidowXEnv, Termination
 from .simpler.tasks import ACTION_NAMES, CONTROL_FREQUENCY, HEIGHT, STARTS, TASKS, WIDTH
-from .suite import FIRST_SUCCESS, Conventions, Suite
+from .suite import FIRST_SUCCESS, Conventions, FixedStartsSuite
 
 VERSION = "1"
 LAST_STEP = (
@@ -20,34 +19,13 @@ LAST_STEP = (
 NEEDS_THE_SINK = "eggplant_in_basket"
 
 
-@dataclass(frozen=True)
-class SimplerSuite(Suite):
-    """A suite with a fixed list of starts."""
-
-    def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
-        """`count` episodes, the tasks in turn, each from its published starts 0 to 23; the seed doesn't matter.
-
-        Raises:
-            ValueError: more episodes than there are starts.
-        """
-        if count > STARTS * len(tasks):
-            raise ValueError(
-                f"episodes: {len(tasks)} tasks have {STARTS * len(tasks)} starts, so ask for no more; got episodes={count}"
-            )
-        episodes = []
-        for index in range(count):
-            task, start = tasks[index % len(tasks)], index // len(tasks)
-            episodes.append(Episode(task, TASKS[task].instruction, seed=start, options={"start": start}))
-        return episodes
-
-
 def simpler_widowx_suite(
     termination: Termination = "truncate",
     table: Table = "published",
     photograph: bool = True,
     height: int = HEIGHT,
     width: int = WIDTH,
-) -> SimplerSuite:
+) -> FixedStartsSuite:
     """SimplerEnv's four WidowX tasks; three of them with `table="flat_box"`.
 
     Args:
@@ -76,7 +54,7 @@ def simpler_widowx_suite(
         render_mode="rgb_array",
     )
     make_env().close()  # refuses what it can't do, before work starts
-    return SimplerSuite(
+    return FixedStartsSuite(
         name="simpler_widowx",
         version=f"{VERSION}, mani-skill {maniskill}",
         instructions={name: (TASKS[name].instruction,) for name in tasks},

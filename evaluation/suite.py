@@ -120,3 +120,33 @@ class Suite:
             asked = [(str(task), str(generator.choice(self.instructions[task]))) for task in chain]
             chains.append(Episode(*asked[0], seed=seed + number, then=tuple(asked[1:])))
         return chains
+
+
+@dataclass(frozen=True)
+class FixedStartsSuite(Suite):
+    """A suite whose episodes are a published list of starts of each task.
+
+    Attributes:
+        start_option: the reset option that takes a start's number, from 0 up to `episodes_per_task`.
+    """
+
+    start_option: str = "start"
+
+    def episodes(self, tasks: Sequence[str], count: int, seed: int) -> list[Episode]:
+        """`count` episodes, the first starts of each task, task after task, since scenes are slow to build; `seed` doesn't
+        matter.
+
+        Raises:
+            ValueError: more than there are starts.
+        """
+        most, starts = self.episodes_per_task * len(tasks), self.start_option.replace("_", " ") + "s"
+        if count > most:
+            raise ValueError(
+                f"episodes: {len(tasks)} tasks have {most} {starts}, so ask for no more; got episodes={count}"
+            )
+        shares = {task: count // len(tasks) + (index < count % len(tasks)) for index, task in enumerate(tasks)}
+        return [
+            Episode(task, self.instructions[task][0], seed=number, options={self.start_option: number})
+            for task, share in shares.items()
+            for number in range(share)
+        ]

@@ -87,12 +87,15 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             config_fields: fields of the structure's config, for example `head_config`.
 
         Raises:
-            ValueError: if the model takes no images, or weights of the backbone are missing in its files.
+            ValueError: if the model takes no images, weights of the backbone are missing in its files, or a config is given
+                beside a contract or fields.
             ImportError: if the library that `quantization_config` needs is not installed.
         """
         vlm_config = AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         require_image_input(vlm_config, name_or_path)
         if config is not None:
+            if contract is not None or config_fields:
+                raise ValueError("from_backbone takes either a config or a contract and fields, got both.")
             config = copy.deepcopy(config)
             config.vlm_config = vlm_config
         elif contract is None:

@@ -60,6 +60,8 @@ class Policy:
         elif len(rows) and self._cache is not None:
             self._steps[list(rows)] = 0
             self._cache.reset(rows)
+        for row in () if rows is None else rows:
+            self._generators.pop(row, None)
         if seeds is not None:
             rows = range(len(seeds)) if rows is None else rows
             self._generators |= {row: torch.Generator().manual_seed(s) for row, s in zip(rows, seeds, strict=True)}

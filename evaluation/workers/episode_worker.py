@@ -82,9 +82,10 @@ class Results:
         if lines and lines[0]["protocol"] != json.loads(json.dumps(protocol)):
             raise SystemExit(f"{self._path} holds episodes of another evaluation; choose another --output")
         finished = [line for line in lines[1:] if not (retry_crashed and line["result"]["crashed"])]
-        with open(self._path, "w", encoding="utf-8") as file:
+        with open(self._path + ".tmp", "w", encoding="utf-8") as file:
             for line in [{"protocol": protocol, "worker": command}, *finished]:
                 file.write(json.dumps(line) + "\n")
+        os.replace(self._path + ".tmp", self._path)  # nothing is lost if this is killed
         self.finished = [[line["part"], line["seed"], line["task"]] for line in finished]
         self._minutes = finished[-1]["minutes"] if finished else 0.0
         self._start = time.monotonic()
