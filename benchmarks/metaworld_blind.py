@@ -10,8 +10,8 @@ import argparse
 
 import numpy as np
 
-from robovlms.evaluation.metaworld.environment import TASKS, MetaWorldEnv
-from robovlms.evaluation.metaworld.experts import expert_action
+from robovlms.simulators.metaworld.environment import TASKS, MetaWorldEnv
+from robovlms.simulators.metaworld.experts import expert_action
 
 FIRST_RECORDING = 2**32
 

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from robovlms.evaluation import evaluate
-from robovlms.evaluation.metaworld.experts import MetaWorldExpert
-from robovlms.evaluation.metaworld.package import mt10, mt50
-from robovlms.evaluation.metaworld_suite import metaworld_suite
+from robovlms.simulators.metaworld.experts import MetaWorldExpert
+from robovlms.simulators.metaworld.package import mt10, mt50
+from robovlms.simulators.metaworld.suite import metaworld_suite
 
 
 def main() -> None:

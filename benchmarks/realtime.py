@@ -19,8 +19,6 @@ import torch
 from tqdm import tqdm
 
 from robovlms.evaluation import wilson_interval
-from robovlms.evaluation.tabletop import BASE_TASKS, CONTROL_FREQUENCY, TabletopEnv
-from robovlms.evaluation.tabletop.expert_chunks import ExpertChunks
 from robovlms.serving import ChunkPredictor
 from robovlms.serving.realtime import (
     AsynchronousController,
@@ -30,6 +28,8 @@ from robovlms.serving.realtime import (
     Pacer,
     SynchronousController,
 )
+from robovlms.simulators.tabletop import BASE_TASKS, CONTROL_FREQUENCY, TabletopEnv
+from robovlms.simulators.tabletop.expert_chunks import ExpertChunks
 
 MAX_STEPS = 100
 

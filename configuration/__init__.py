@@ -1,26 +1,21 @@
-"""What a VLA is: configs and the action contract. Imports no torch."""
+"""What a VLA is: configs and the action contract. Imports no torch; the contract does without transformers too."""
 
-from transformers import AutoConfig
+from typing import TYPE_CHECKING
 
-from .action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
-from .configuration_robovlms import (
-    InterleavedContinuousConfig,
-    OneStepContinuousConfig,
-    OneStepDiscreteConfig,
-    PolicyHeadContinuousConfig,
-    RoboVLMConfig,
-)
-from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
-from .safety_limits import SafetyLimits, Workspace
+from .lazy_imports import lazy_names
 
-STRUCTURE_CONFIGS: tuple[type[RoboVLMConfig], ...] = (
-    OneStepContinuousConfig,
-    OneStepDiscreteConfig,
-    InterleavedContinuousConfig,
-    PolicyHeadContinuousConfig,
-)
-for _config in STRUCTURE_CONFIGS:
-    AutoConfig.register(_config.model_type, _config)
+if TYPE_CHECKING:
+    from .action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
+    from .configuration_robovlms import (
+        InterleavedContinuousConfig,
+        OneStepContinuousConfig,
+        OneStepDiscreteConfig,
+        PolicyHeadContinuousConfig,
+        RoboVLMConfig,
+    )
+    from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
+    from .registration import STRUCTURE_CONFIGS
+    from .safety_limits import SafetyLimits, Workspace
 
 __all__ = [
     "STRUCTURE_CONFIGS",
@@ -40,3 +35,20 @@ __all__ = [
     "VectorSpec",
     "Workspace",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".action_contract": ("ActionContract", "CameraSpec", "GripperSpec", "Statistics", "VectorSpec"),
+        ".head_configs": ("HeadConfig", "LSTMHeadConfig", "MLPHeadConfig"),
+        ".registration": (
+            "STRUCTURE_CONFIGS",
+            "InterleavedContinuousConfig",
+            "OneStepContinuousConfig",
+            "OneStepDiscreteConfig",
+            "PolicyHeadContinuousConfig",
+            "RoboVLMConfig",
+        ),
+        ".safety_limits": ("SafetyLimits", "Workspace"),
+    },
+)

@@ -11,9 +11,9 @@ import gymnasium
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import robovlms.evaluation  # noqa: F401 (registers the environments)
-from robovlms.evaluation.calvin.settings import SETTINGS as CALVIN_SETTINGS
-from robovlms.evaluation.tabletop.settings import SETTINGS as TABLETOP_SETTINGS
+import robovlms.simulators  # noqa: F401 (registers the environments)
+from robovlms.simulators.calvin.settings import SETTINGS as CALVIN_SETTINGS
+from robovlms.simulators.tabletop.settings import SETTINGS as TABLETOP_SETTINGS
 
 IMAGES = Path(__file__).with_name("images")
 SIZE, LINE = 240, 17

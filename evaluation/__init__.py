@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import calvin, libero, metaworld, simpler, tabletop  # noqa: F401  (they register their environments)
 from .environments import EnvironmentFailure, EnvironmentPool
 from .evaluation import evaluate
 from .intervals import wilson_interval

@@ -53,7 +53,7 @@ def write_report(
 def repeat_command(record: EvaluationRecord, checkpoint: str) -> str:
     """The command that runs the same episodes."""
     if "worker" in record.settings:
-        return f"python evaluation/workers/{record.settings['worker']} --output results"
+        return f"python simulators/workers/{record.settings['worker']} --output results"
     parts = ["robovlms", "eval", checkpoint, "--suite", record.suite]
     options = record.settings.get("suite_options", {})
     told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]

@@ -2,24 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .calvin_suite import calvin_suite
-from .libero.benchmarks import BENCHMARKS
-from .libero_suite import libero_suite
-from .metaworld_suite import metaworld_suite
-from .simpler_suite import simpler_widowx_suite
+from ..configuration.extensions import load_extensions
 from .suite import Suite
-from .tabletop_suite import tabletop_suite
 
-_SUITES: dict[str, Callable[..., Suite]] = {
-    "tabletop": tabletop_suite,
-    "calvin": calvin_suite,
-    "metaworld": metaworld_suite,
-    "simpler_widowx": simpler_widowx_suite,
-} | {benchmark: partial(libero_suite, benchmark) for benchmark in BENCHMARKS}
+_SUITES: dict[str, Callable[..., Suite]] = {}
 
 
 def register_suite(name: str, build: Callable[..., Suite]) -> None:
@@ -29,6 +18,7 @@ def register_suite(name: str, build: Callable[..., Suite]) -> None:
 
 def suite_names() -> list[str]:
     """The names that `get_suite` knows."""
+    load_extensions()
     return sorted(_SUITES)
 
 
@@ -39,7 +29,7 @@ def get_suite(name: str, **options: Any) -> Suite:
         ValueError: there is none; the message lists those that exist.
         TypeError: the suite has no such option.
     """
-    if name not in _SUITES:
+    if name not in suite_names():
         raise ValueError(f"suite: unknown {name!r}, there are {suite_names()}")
     told = {option: value for option, value in options.items() if not _is_path(value)}
     return replace(_SUITES[name](**options), options=told)

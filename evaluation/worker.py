@@ -4,40 +4,14 @@
 guard in the user's script, inherits no threads and no GL context, and ends by itself when its parent is gone.
 """
 
-import importlib.util
 import os
 import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
-from types import ModuleType
 from typing import Any
 
 import cloudpickle
-
-
-class LightPackage(ModuleType):
-    """`robovlms` before anybody has asked for a name of its face.
-
-    Simulators need its subpackages, but not the torch and transformers that the face imports: 7 CPU seconds and 0.4 GB
-    per process. A name that isn't there yet loads the face after all.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self.__class__ = ModuleType  # type: ignore[assignment]
-        self.__spec__.loader.exec_module(self)  # type: ignore[union-attr]
-        return getattr(self, name)
-
-
-def install_light_package() -> None:
-    """Make `import robovlms.evaluation` cheap in this process."""
-    spec = importlib.util.find_spec("robovlms")
-    assert spec is not None, "robovlms is running, so it can be found"
-    package = importlib.util.module_from_spec(spec)
-    package.__class__ = LightPackage
-    sys.modules["robovlms"] = package
 
 
 class Session:
@@ -106,7 +80,6 @@ def serve(connection: Connection) -> None:
 def main(descriptor: int) -> None:
     """Entry point of the process; `descriptor` is its end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    install_light_package()
     with Connection(descriptor) as connection:
         serve(connection)
     os._exit(0)  # GL libraries may crash while they are torn down; there is nothing left to do

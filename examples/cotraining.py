@@ -24,8 +24,8 @@ from transformers import AutoModelForImageTextToText, Trainer, TrainerCallback, 
 
 from robovlms import OneStepContinuousVLA, RoboVLMProcessor
 from robovlms.data import VLACollator
-from robovlms.evaluation.tabletop import TabletopEnv
 from robovlms.processing.chat import encode_chat
+from robovlms.simulators.tabletop import TabletopEnv
 from robovlms.training import LossParts, write_scratch_backbone
 from robovlms.training.cotraining import CoTrainingCollator, CoTrainingDataset
 

@@ -15,8 +15,8 @@ from transformers import Trainer, TrainingArguments, set_seed
 from robovlms import ActionContract, CameraSpec, OneStepDiscreteVLA, Policy, RoboVLMProcessor, VectorSpec
 from robovlms.data import VLACollator
 from robovlms.evaluation import EnvironmentPool, Episode, rollout, wilson_interval
-from robovlms.evaluation.tabletop import get_task, translation_env
-from robovlms.evaluation.tabletop.demonstrations import collect
+from robovlms.simulators.tabletop import get_task, translation_env
+from robovlms.simulators.tabletop.demonstrations import collect
 from robovlms.training import write_scratch_backbone
 from robovlms.training.trajectories import SamplingPolicy
 

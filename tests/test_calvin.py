@@ -10,16 +10,16 @@ from gymnasium.utils.env_checker import check_env
 from safetensors import safe_open
 
 from robovlms.evaluation import get_suite, rollout
-from robovlms.evaluation.calvin import MissingAssetsError
-from robovlms.evaluation.calvin.chains import generate_chains, published_chains
-from robovlms.evaluation.calvin.conditions import initial_conditions
-from robovlms.evaluation.calvin.initial_states import initial_state, seed_of
-from robovlms.evaluation.calvin.instructions import INSTRUCTIONS, PARAPHRASES
-from robovlms.evaluation.calvin.reference_policy import ReferencePolicy
-from robovlms.evaluation.calvin.scenes import get_scene
-from robovlms.evaluation.calvin.settings import SETTINGS
-from robovlms.evaluation.calvin.simulation import Simulation
-from robovlms.evaluation.calvin.tasks import TASKS, detect
+from robovlms.simulators.calvin import MissingAssetsError
+from robovlms.simulators.calvin.chains import generate_chains, published_chains
+from robovlms.simulators.calvin.conditions import initial_conditions
+from robovlms.simulators.calvin.initial_states import initial_state, seed_of
+from robovlms.simulators.calvin.instructions import INSTRUCTIONS, PARAPHRASES
+from robovlms.simulators.calvin.reference_policy import ReferencePolicy
+from robovlms.simulators.calvin.scenes import get_scene
+from robovlms.simulators.calvin.settings import SETTINGS
+from robovlms.simulators.calvin.simulation import Simulation
+from robovlms.simulators.calvin.tasks import TASKS, detect
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 ASSETS, GOLDEN = SHARED / "calvin_assets", SHARED / "reference" / "calvin" / "golden"

@@ -12,10 +12,10 @@ import pytest
 
 from robovlms import OneStepContinuousVLA, RoboVLMProcessor
 from robovlms.evaluation import RandomPolicy
-from robovlms.evaluation.tabletop.environment import TabletopEnv
-from robovlms.evaluation.tabletop.expert_chunks import tabletop_contract
 from robovlms.serving import ChunkPredictor, PolicyServer, random_observation
 from robovlms.serving.background import in_background
+from robovlms.simulators.tabletop.environment import TabletopEnv
+from robovlms.simulators.tabletop.expert_chunks import tabletop_contract
 
 # Environment processes cannot import test modules: send what is defined here by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

@@ -31,9 +31,9 @@ from robovlms.evaluation import (
     rollout_video,
     wilson_interval,
 )
-from robovlms.evaluation.tabletop.environment import TabletopEnv
-from robovlms.evaluation.tabletop.expert import expert_action
-from robovlms.evaluation.tabletop.tasks import TASKS
+from robovlms.simulators.tabletop.environment import TabletopEnv
+from robovlms.simulators.tabletop.expert import expert_action
+from robovlms.simulators.tabletop.tasks import TASKS
 
 # Environment processes can't import test modules: send what is defined here by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

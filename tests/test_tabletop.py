@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from robovlms.evaluation.tabletop import (
+from robovlms.simulators.tabletop import (
     BASE_TASKS,
     GROUNDING_NAMES,
     SETTINGS,

@@ -11,8 +11,8 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from robovlms.evaluation.simpler.assets import ROBOT, SCENES
-from robovlms.evaluation.simpler.tasks import TASKS
+from robovlms.simulators.simpler.assets import ROBOT, SCENES
+from robovlms.simulators.simpler.tasks import TASKS
 
 SIZES = {  # metres
     "bridge_carrot_generated_modified": (0.1, 0.03, 0.03),

@@ -1,13 +1,13 @@
 """Turn any vision-language model on the Hugging Face Hub into a robot policy.
 
-Importing this package makes its models known to `AutoConfig`, `AutoModel` and `AutoProcessor`. The models themselves are
-imported when they are first asked for, here or through those classes: programs that load data only never pay for them.
+Every name is imported when it is first asked for: programs that load data, serve or simulate never pay for the rest.
+transformers' Auto classes know the VLAs where transformers was imported first, and after `import robovlms.auto_classes`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
-from robovlms.after_import import after_import
+from robovlms.configuration.lazy_imports import lazy_names
 from robovlms.configuration.package_version import VERSION as __version__
 from robovlms.configuration.save_listeners import BRING_LISTENERS
 
@@ -65,22 +65,38 @@ __all__ = [
     "register_inputs",
 ]
 
-_HOMES = ("configuration", "processing", "modeling_robovlms", "serving")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".configuration": (
+            "ActionContract",
+            "CameraSpec",
+            "GripperSpec",
+            "InterleavedContinuousConfig",
+            "LSTMHeadConfig",
+            "MLPHeadConfig",
+            "OneStepContinuousConfig",
+            "OneStepDiscreteConfig",
+            "PolicyHeadContinuousConfig",
+            "Statistics",
+            "VectorSpec",
+        ),
+        ".modeling_robovlms": (
+            "STRUCTURES",
+            "Backbone",
+            "InterleavedContinuousVLA",
+            "OneStepContinuousVLA",
+            "OneStepDiscreteVLA",
+            "PolicyHeadContinuousVLA",
+            "VLAOutput",
+            "register_backbone",
+        ),
+        ".processing": ("BackboneInputs", "RoboVLMProcessor", "register_inputs"),
+        ".serving": ("Policy",),
+    },
+)
 
+if "transformers.models.auto.modeling_auto" in sys.modules:
+    import robovlms.auto_classes  # noqa: F401 (the Auto classes are in use already, so the price is paid)
 
-def __getattr__(name: str) -> Any:
-    homes = _HOMES if name in __all__ else ()
-    for home in (import_module(f"robovlms.{home}") for home in homes):
-        if name in home.__all__:
-            return getattr(home, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-# Each of ours registers itself with one of theirs; the configs did so above.
-after_import("transformers.models.auto.modeling_auto", "robovlms.modeling_robovlms")
-after_import("transformers.models.auto.processing_auto", "robovlms.processing")
 BRING_LISTENERS.append("robovlms.saving")

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from robovlms.data import LeRobotWriter
-from robovlms.evaluation.metaworld import demonstrations as metaworld
-from robovlms.evaluation.metaworld import interface as metaworld_interface
-from robovlms.evaluation.metaworld.package import mt10
-from robovlms.evaluation.tabletop import BASE_TASKS, collect
-from robovlms.evaluation.tabletop import interface as tabletop_interface
+from robovlms.simulators.metaworld import demonstrations as metaworld
+from robovlms.simulators.metaworld import interface as metaworld_interface
+from robovlms.simulators.metaworld.package import mt10
+from robovlms.simulators.tabletop import BASE_TASKS, collect
+from robovlms.simulators.tabletop import interface as tabletop_interface
 
 EPISODES = 5000
 FLUSH_EVERY = 200

@@ -21,9 +21,9 @@ from robovlms.commands.collect import EPISODES, collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.pictures import plot_losses
-from robovlms.evaluation.tabletop import BASE_TASKS
 from robovlms.hub_cards import write_model_card
 from robovlms.serving import Policy, random_observation
+from robovlms.simulators.tabletop import BASE_TASKS
 from robovlms.training import ScratchTrainingArguments
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from robovlms.configuration import SafetyLimits
 from robovlms.evaluation.generalization import GENERALIZATION_SETTINGS
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask, ask_to_judge, ask_to_prepare
-from robovlms.evaluation.simulated_robot import SimulatedRobot
 from robovlms.serving import ChunkPredictor, PolicyClient
 from robovlms.serving.realtime import AsynchronousController, SynchronousController
 from robovlms.serving.robots import RobotMapping, RobotRunner
 from robovlms.serving.safety import SafetyEnvelope
+from robovlms.simulators.tabletop.simulated_robot import SimulatedRobot
 
 SIMULATED = "simulated"
 

@@ -22,8 +22,8 @@ from robovlms.commands.quickstart import Stages
 from robovlms.data import LeRobotDataset
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.study import Outcome, Variant, study_dict, study_table, write_study
-from robovlms.evaluation.tabletop import BASE_TASKS
-from robovlms.evaluation.tabletop.tasks import GROUNDING_NAMES
+from robovlms.simulators.tabletop import BASE_TASKS
+from robovlms.simulators.tabletop.tasks import GROUNDING_NAMES
 from robovlms.training import ScratchTrainingArguments, write_scratch_backbone
 from robovlms.training.scene_questions import SceneQuestions, pretrain, sentences, things_of
 

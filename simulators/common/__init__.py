@@ -1,0 +1,1 @@
+"""What simulators share: OpenGL, cameras, textures, the collection of demonstrations."""
