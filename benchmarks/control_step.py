@@ -69,8 +69,8 @@ def streaming(vla: ContinuousVLA) -> Callable[[], object]:
     cache = vla.new_cache(1)
     frame = frames(1)
     for _ in range(WINDOW):
-        vla.predict_action(cache=cache, **frame)
-    return lambda: vla.predict_action(cache=cache, **frame)
+        vla.predict_action_chunk(cache=cache, **frame)
+    return lambda: vla.predict_action_chunk(cache=cache, **frame)
 
 
 @torch.inference_mode()
@@ -111,7 +111,7 @@ def main() -> None:
     whole, newest = frames(WINDOW), frames(1)
     interleaved = compare(
         {
-            "window, recomputed": lambda: window.predict_action(**whole),
+            "window, recomputed": lambda: window.predict_action_chunk(**whole),
             "window, streaming": streaming(window),
             "banded, streaming": streaming(banded),
         },

@@ -299,6 +299,14 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """
         return self.adapter.encode_images(pixel_values, **image_inputs)
 
+    def predict_action_chunk(self, *args: Any, **inputs: Any) -> torch.Tensor:
+        """The newest frame's chunk of normalised actions, `(batch, chunk, action_dim)`; see the structures."""
+        raise NotImplementedError
+
+    def predict_action(self, *args: Any, **inputs: Any) -> torch.Tensor:
+        """The former name of `predict_action_chunk`."""
+        return self.predict_action_chunk(*args, **inputs)
+
 
 class ContinuousVLA(RoboVLMPreTrainedModel):
     """Base of the structures that read hidden states of action tokens and regress or sample continuous actions.
@@ -474,7 +482,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         return VLACache(self.head.new_state(batch))
 
     @torch.inference_mode()
-    def predict_action(
+    def predict_action_chunk(
         self,
         cache: VLACache | None = None,
         generator: torch.Generator | Sequence[torch.Generator | None] | None = None,

@@ -191,7 +191,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         return VLACache({"rows": torch.zeros(batch, dtype=torch.bool, device=self.device)})
 
     @torch.inference_mode()
-    def predict_action(
+    def predict_action_chunk(
         self, cache: Any = None, generator: Any = None, overlap: ChunkOverlap | None = None, **inputs: Any
     ) -> torch.Tensor:
         """The chunk of normalised actions `(batch, chunk, action_dim)` of uniform-bin tokens.

@@ -11,7 +11,7 @@ class VLACache:
     """What a VLA remembers of the frames seen so far, one row per environment or robot.
 
     Every entry is a tensor whose first axis is the row and whose zeros mean "nothing seen yet".
-    Obtain one from `vla.new_cache(batch)`, pass it to `vla.predict_action(..., cache=cache)` once per frame.
+    Obtain one from `vla.new_cache(batch)`, pass it to `vla.predict_action_chunk(..., cache=cache)` once per frame.
     """
 
     def __init__(self, entries: dict[str, torch.Tensor]):

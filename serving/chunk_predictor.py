@@ -115,7 +115,7 @@ class ChunkPredictor:
             normal = torch.from_numpy(self.processor.encode_actions(chunks, self.contract.embodiment))
             chunks = overlap.to(normal).blend(normal)
         else:
-            chunks = self.model.predict_action(**inputs, cache=cache, generator=generators, overlap=overlap)
+            chunks = self.model.predict_action_chunk(**inputs, cache=cache, generator=generators, overlap=overlap)
         return self.processor.decode_actions(chunks, embodiment=self.contract.embodiment)
 
     def answer(

@@ -84,7 +84,7 @@ def answer_to(
         if getattr(model.config, "action_tokenizer", None) == "fast":
             answer = model.predict_tokens(**inputs)
         else:
-            answer = model.predict_action(**inputs, generator=torch.Generator().manual_seed(seed))
+            answer = model.predict_action_chunk(**inputs, generator=torch.Generator().manual_seed(seed))
     return answer.detach().double().cpu().numpy().ravel()
 
 

@@ -102,11 +102,11 @@ def test_a_batch_is_its_samples_whatever_the_padding(made, sample, side):
     vla, processor, own = made
     samples = [sample(own, seed) for seed in range(3)]
     collate = VLACollator(processor)
-    alone = [vla.predict_action(**observed(collate([one])))[0] for one in samples]
+    alone = [vla.predict_action_chunk(**observed(collate([one])))[0] for one in samples]
     processor.tokenizer.padding_side = side
     batch = collate(samples)
     assert (batch["attention_mask"][:, 0 if side == "left" else -1] == 0).any()
-    torch.testing.assert_close(vla.predict_action(**observed(batch)), torch.stack(alone), atol=2e-5, rtol=0)
+    torch.testing.assert_close(vla.predict_action_chunk(**observed(batch)), torch.stack(alone), atol=2e-5, rtol=0)
 
 
 def test_gradients_checkpoints_and_a_lora_step(made, sample, tmp_path):
@@ -124,7 +124,7 @@ def test_gradients_checkpoints_and_a_lora_step(made, sample, tmp_path):
         AutoProcessor.from_pretrained(tmp_path / "vla"),
     )
     batch = dict(VLACollator(processor)([sample(own, seed) for seed in range(2)]))
-    assert torch.equal(again.predict_action(**observed(batch)), vla.predict_action(**observed(batch)))
+    assert torch.equal(again.predict_action_chunk(**observed(batch)), vla.predict_action_chunk(**observed(batch)))
 
     own_layers = ["action_tokens", "state_encoder", "head.history", "head.decoder"]
     model = get_peft_model(
@@ -134,8 +134,8 @@ def test_gradients_checkpoints_and_a_lora_step(made, sample, tmp_path):
     for _ in range(2):
         model(**batch).loss.backward()
         optimizer.step()
-    expected = model.predict_action(**observed(batch))
+    expected = model.predict_action_chunk(**observed(batch))
     model.save_pretrained(tmp_path / "adapter")
     loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "vla"), tmp_path / "adapter").eval()
     for candidate in (loaded, loaded.merge_and_unload()):
-        torch.testing.assert_close(candidate.predict_action(**observed(batch)), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(candidate.predict_action_chunk(**observed(batch)), expected, atol=1e-5, rtol=0)

@@ -87,7 +87,7 @@ def test_streaming_step_by_step(name, source, golden):
     cache, actions = vla.new_cache(1), []
     for step in range(poses.shape[1]):
         frame = {key: images[:, step : step + 1] for key, images in frames.items()}
-        actions.append(vla.predict_action(cache=cache, **reference_inputs(config, frame | prompt)))
+        actions.append(vla.predict_action_chunk(cache=cache, **reference_inputs(config, frame | prompt)))
     actions = torch.stack(actions, dim=1)
     torch.testing.assert_close(actions[..., :6], poses, **close)
     torch.testing.assert_close(actions[..., 6:], torch.tanh(grippers / 2), **close)
@@ -120,7 +120,7 @@ def test_greedy_token_ids(name, golden):
         assert torch.equal(ids[:, prompt.shape[1] :], expected[f"infer{row}.action_token_ids"])
         arguments = reference_inputs(case["config"], frame | {"text": prompt})
         assert torch.equal(vla.predict_tokens(**arguments), expected[f"infer{row}.action_token_ids"])
-        action = vla.predict_action(**arguments)[0, 0]
+        action = vla.predict_action_chunk(**arguments)[0, 0]
         torch.testing.assert_close(action[:6].double(), expected[f"infer{row}.action"][0, :6], **close)
         assert action[6].sign() == expected[f"infer{row}.action"][0, 6]
 

@@ -56,7 +56,9 @@ def test_uniform_bins(family, decoding, backbone, contract, tmp_path):
     wanted = processor.action_tokenizer.encode(batch["actions"].numpy()).reshape(2, -1)
     assert tokens.tolist() == wanted.tolist()
     decoded = processor.decode_action_tokens(tokens.numpy())
-    np.testing.assert_allclose(decoded, processor.decode_actions(vla.predict_action(**processor(**given))), atol=1e-6)
+    np.testing.assert_allclose(
+        decoded, processor.decode_actions(vla.predict_action_chunk(**processor(**given))), atol=1e-6
+    )
     for row in range(2):
         alone = {name: value[row : row + 1] for name, value in given.items()}
         assert torch.equal(vla.predict_tokens(**processor(**alone))[0], tokens[row])
@@ -93,7 +95,7 @@ def test_fast(backbone, contract, tmp_path):
     )
     np.testing.assert_allclose(actions, decoded[:, 0], atol=1e-6)
     with pytest.raises(ValueError, match="decoded by the processor"):
-        vla.predict_action(**processor(**given))
+        vla.predict_action_chunk(**processor(**given))
 
 
 @pytest.mark.parametrize(("family", "is_tied"), [("smolvlm", False), ("paligemma", True)])

@@ -316,16 +316,16 @@ def test_inside_a_vla(name, tmp_path):
 
     ids = torch.arange(5, 11).repeat(6, 1)
     window = {"input_ids": ids, "action_token_mask": ids == 10, "frame_mask": torch.ones(2, 3, dtype=torch.bool)}
-    predicted = vla.predict_action(**window, generator=seeded(0))
+    predicted = vla.predict_action_chunk(**window, generator=seeded(0))
     assert predicted.shape == (2, CHUNK, ACTION_DIM)
 
     vla.save_pretrained(tmp_path / "vla")
     loaded = AutoModel.from_pretrained(tmp_path / "vla").eval()
     assert loaded.config.head_config == HEADS[name]
-    assert torch.equal(loaded.predict_action(**window, generator=seeded(0)), predicted)
+    assert torch.equal(loaded.predict_action_chunk(**window, generator=seeded(0)), predicted)
 
     cache = vla.new_cache(2)
     for _ in range(3):
         frame = {"input_ids": ids[:2], "action_token_mask": ids[:2] == 10}
-        streamed = vla.predict_action(**frame, cache=cache, generator=seeded(0))
+        streamed = vla.predict_action_chunk(**frame, cache=cache, generator=seeded(0))
     torch.testing.assert_close(streamed, predicted, atol=1e-5, rtol=0)

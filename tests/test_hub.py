@@ -37,7 +37,7 @@ def action(name, **options):
     contract = processor.contract()
     window = model.config.window_size
     images = {key: np.repeat(pixels[None], window, 0) for key, pixels in random_observation(contract)["images"].items()}
-    return model.eval().predict_action(**processor(images, "open", state=np.zeros((1, window, contract.state_dim))))
+    return model.eval().predict_action_chunk(**processor(images, "open", state=np.zeros((1, window, contract.state_dim))))
 """
 
 

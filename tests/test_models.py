@@ -120,7 +120,8 @@ def test_save_and_load_is_bit_identical(family, structure, make, backbone, sampl
     with torch.no_grad():
         expected, output = made.vla(**inputs), vla(**again)
     assert torch.equal(output.actions, expected.actions) and torch.equal(output.loss, expected.loss)
-    assert torch.equal(vla.predict_action(**observed(again)), made.vla.predict_action(**observed(inputs)))
+    actions = made.vla.predict_action(**observed(inputs))  # the old name
+    assert torch.equal(vla.predict_action_chunk(**observed(again)), actions)
 
     keys = set(load_file(tmp_path / "model.safetensors"))
     published = {f"backbone.{name}" for name in load_file(backbone(family) / "model.safetensors")}
@@ -146,7 +147,7 @@ def test_a_sample_does_not_depend_on_the_batch_or_on_padding(family, structure, 
         real = single["frame_mask"][0]
         torch.testing.assert_close(together.actions[row][real], alone.actions[0][real], atol=2e-5, rtol=0)
         torch.testing.assert_close(
-            made.vla.predict_action(**observed(single))[0], together.actions[row, -1], atol=2e-5, rtol=0
+            made.vla.predict_action_chunk(**observed(single))[0], together.actions[row, -1], atol=2e-5, rtol=0
         )
         total += alone.loss.item() * int((single["labels"] != -100).sum())
     assert together.loss.item() == pytest.approx(total / int((inputs["labels"] != -100).sum()), abs=2e-5)
@@ -174,13 +175,13 @@ def test_streaming_equals_reading_the_window_again(family, structure, make, samp
 
     stream = made.vla.new_cache(2)
     for step in range(steps):
-        streamed = made.vla.predict_action(**read(step, step), cache=stream)
+        streamed = made.vla.predict_action_chunk(**read(step, step), cache=stream)
         if structure == "banded":  # what a frame left reaches further than the window: read the whole stretch
             inputs = read(0, step)
         else:
             first = max(0, step - window + 1)
             inputs = read(first, step, padding=window - 1 - step + first)
-        torch.testing.assert_close(streamed, made.vla.predict_action(**inputs), atol=2e-5, rtol=0)
+        torch.testing.assert_close(streamed, made.vla.predict_action_chunk(**inputs), atol=2e-5, rtol=0)
 
 
 @families
@@ -252,10 +253,10 @@ def test_actions_depend_on_every_camera_on_the_instruction_and_on_the_state(fami
     one, other = (sample(made.contract, seed) for seed in (0, 1))
     changes = [{"images": one["images"] | {name: other["images"][name]}} for name in made.contract.camera_names]
     changes += [{name: other[name]} for name in ("instruction", "state")]
-    expected = made.vla.predict_action(**observed(batch_of(made, sample, [0])))
+    expected = made.vla.predict_action_chunk(**observed(batch_of(made, sample, [0])))
     assert (expected[..., made.contract.gripper_dims].abs() < 1).all()
     for change in changes:
-        actions = made.vla.predict_action(**observed(batch_of(made, sample, [0], **change)))
+        actions = made.vla.predict_action_chunk(**observed(batch_of(made, sample, [0], **change)))
         assert (actions - expected).abs().amax() > 1e-6, list(change)
 
 

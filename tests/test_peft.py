@@ -77,7 +77,7 @@ def test_no_later_token_is_seen_and_adapters_are_exact(family, made, tmp_path):
         expected = model(**batch)
     assert abs(expected.loss.item() - untrained) > 1e-4
     observed = {name: value for name, value in batch.items() if name not in ("actions", "labels")}
-    torch.testing.assert_close(model.predict_action(**observed), expected.actions[:, -1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict_action_chunk(**observed), expected.actions[:, -1], atol=1e-5, rtol=0)
 
     model.save_pretrained(tmp_path / "adapter")
     loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter").eval()

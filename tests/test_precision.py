@@ -66,10 +66,10 @@ def test_heads_are_float32_over_a_backbone_of_any_dtype(family, dtype, backbone,
     assert dtypes(cast) == {(True, torch.bfloat16), (False, torch.float32)}
 
     batch = batch_for(family, window=2)
-    actions = vla.predict_action(**observed(batch))
-    assert actions.dtype == torch.float32 and torch.equal(again.predict_action(**observed(batch)), actions)
+    actions = vla.predict_action_chunk(**observed(batch))
+    assert actions.dtype == torch.float32 and torch.equal(again.predict_action_chunk(**observed(batch)), actions)
     exact = PolicyHeadContinuousVLA.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    torch.testing.assert_close(actions, exact.predict_action(**observed(batch)), atol=0.05, rtol=0)
+    torch.testing.assert_close(actions, exact.predict_action_chunk(**observed(batch)), atol=0.05, rtol=0)
     loss = vla(**batch).loss
     loss.backward()
     assert loss.dtype == torch.float32 and vla.action_tokens.weight.grad.abs().sum() > 0
@@ -148,7 +148,7 @@ def test_sharded_checkpoints_keep_the_published_names(one_step, backbone, batch_
     assert set(index) == {name for shard in shards for name in safe_open(shard, "pt").keys()}  # noqa: SIM118
     batch = observed(batch_for("llava"))
     loaded = AutoModel.from_pretrained(tmp_path).eval()
-    assert torch.equal(loaded.predict_action(**batch), vla.predict_action(**batch))
+    assert torch.equal(loaded.predict_action_chunk(**batch), vla.predict_action_chunk(**batch))
 
 
 @pytest.mark.parametrize("vla_class", [OneStepContinuousVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA])
@@ -180,10 +180,10 @@ def test_layers_made_on_the_meta_device_are_initialised(vla_class, backbone, con
 def test_device_maps(device_map, one_step, batch_for, tmp_path):
     pinned, plain = one_step(device_map=device_map), one_step()
     batch = observed(batch_for("llava"))
-    assert torch.equal(pinned.predict_action(**batch), plain.predict_action(**batch))
+    assert torch.equal(pinned.predict_action_chunk(**batch), plain.predict_action_chunk(**batch))
     plain.save_pretrained(tmp_path)
     loaded = AutoModel.from_pretrained(tmp_path, device_map=device_map).eval()
-    assert torch.equal(loaded.predict_action(**batch), plain.predict_action(**batch))
+    assert torch.equal(loaded.predict_action_chunk(**batch), plain.predict_action_chunk(**batch))
 
 
 # Quantised backbones.
@@ -225,7 +225,7 @@ def test_only_the_backbone_is_quantised(method, family, one_step, batch_for, tmp
     vla.save_pretrained(tmp_path / "vla")
     again = AutoModel.from_pretrained(tmp_path / "vla").eval()
     assert {name: type(parameter) for name, parameter in again.named_parameters()} == kinds
-    assert torch.equal(again.predict_action(**observed(batch)), vla.predict_action(**observed(batch)))
+    assert torch.equal(again.predict_action_chunk(**observed(batch)), vla.predict_action_chunk(**observed(batch)))
 
     exact.save_pretrained(tmp_path / "exact")
     loaded = AutoModel.from_pretrained(tmp_path / "exact", quantization_config=method())

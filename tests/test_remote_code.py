@@ -47,19 +47,19 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     sample = dict(np.load(folder / "sample.npz"))
     images = {name.removeprefix("image_"): value for name, value in sample.items() if name.startswith("image_")}
     inputs = processor(images, "push the block left", state=sample.get("state"))
-    actions = model.predict_action(**inputs)
+    actions = model.predict_action_chunk(**inputs)
     np.savez(folder / "bare.npz", actions=actions, decoded=processor.decode_actions(actions))
     assert type(model).__module__.startswith("transformers_modules"), type(model)
     if "AutoModelForImageTextToText" in config.auto_map:
         again = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True).eval()
-        assert torch.equal(again.predict_action(**inputs), actions)
+        assert torch.equal(again.predict_action_chunk(**inputs), actions)
     if folder.name.endswith("smolvlm"):  # saved from the remote code, it is still whole
         model.save_pretrained(folder / "again")
         processor.save_pretrained(folder / "again")
         again = AutoModel.from_pretrained(folder / "again", trust_remote_code=True).eval()
         inputs = AutoProcessor.from_pretrained(folder / "again", trust_remote_code=True)(
             images, "push the block left", state=sample.get("state"))
-        assert torch.equal(again.predict_action(**inputs), actions)
+        assert torch.equal(again.predict_action_chunk(**inputs), actions)
     print("LOADED", folder.name)
 """
 
@@ -79,7 +79,7 @@ def write_checkpoint(folder: Path, vla_class, backbone: str, agreed, sample, **f
     np.savez(folder / "sample.npz", **{f"image_{name}": pixels for name, pixels in one["images"].items()}, **state)
     installed = AutoModel.from_pretrained(folder).eval()
     assert type(installed) is vla_class
-    actions = installed.predict_action(**processor(one["images"], "push the block left", state=one.get("state")))
+    actions = installed.predict_action_chunk(**processor(one["images"], "push the block left", state=one.get("state")))
     return {"actions": actions.numpy(), "decoded": processor.decode_actions(actions)}
 
 

@@ -154,7 +154,7 @@ if sharded:
         if type(module).__name__ in vla._no_split_modules:
             fully_shard(module)
     fully_shard(vla)
-    register_fsdp_forward_method(vla, "predict_action")
+    register_fsdp_forward_method(vla, "predict_action_chunk")
     assert all(isinstance(parameter, DTensor) for parameter in vla.parameters())
 samples = LeRobotDataset(dataset, window_size=2, chunk_size=4)
 collate = VLACollator(AutoProcessor.from_pretrained(checkpoint))
@@ -175,7 +175,7 @@ for step in range(3):
     if rank == 0:
         print("LOSS", float(loss), flush=True)
 inputs = {name: value for name, value in halves[0].items() if name not in ("actions", "labels")}
-chunk = vla.predict_action(**inputs)
+chunk = vla.predict_action_chunk(**inputs)
 if rank == 0:
     print("ACTION", float(chunk.double().sum()), flush=True)
 distributed.destroy_process_group()

@@ -139,10 +139,10 @@ def test_streaming_equals_reading_the_window_again(structure, head, make, sample
         if step == steps // 2 + 1:
             starts[1] = step
             stream.reset([1])
-        streamed = made.vla.predict_action(**read([step, step], step), cache=stream, generator=seeded(step))
+        streamed = made.vla.predict_action_chunk(**read([step, step], step), cache=stream, generator=seeded(step))
         # What a banded frame left reaches further than the band: read everything since the episode's start.
         first = starts if structure == "banded" else [max(start, step - window + 1) for start in starts]
-        expected = made.vla.predict_action(**read(first, step), generator=seeded(step))
+        expected = made.vla.predict_action_chunk(**read(first, step), generator=seeded(step))
         torch.testing.assert_close(streamed, expected, atol=1e-5, rtol=0)
 
 
@@ -153,9 +153,11 @@ def test_save_and_load_is_bit_identical_and_sampling_is_seeded(structure, head, 
     made.processor.save_pretrained(tmp_path)
     again = Made(AutoModel.from_pretrained(tmp_path).eval(), RoboVLMProcessor.from_pretrained(tmp_path), made.contract)
     samples = [sample(made.contract, seed) for seed in range(2)]
-    first, other = (made.vla.predict_action(**observed(made.inputs(*samples)), generator=seeded(s)) for s in (0, 1))
+    first, other = (
+        made.vla.predict_action_chunk(**observed(made.inputs(*samples)), generator=seeded(s)) for s in (0, 1)
+    )
     assert torch.equal(
-        again.vla.predict_action(**observed(again.inputs(*samples)), generator=seeded(0)).clone(), first
+        again.vla.predict_action_chunk(**observed(again.inputs(*samples)), generator=seeded(0)).clone(), first
     )
     assert torch.equal(first, other) == (head not in ("diffusion", "flow_matching"))
 
@@ -229,8 +231,8 @@ def test_the_instruction_stands_once(family, backbone, contract, sample):
     lengths: list[int] = []
     for made in (once, every):
         made.vla.get_input_embeddings().register_forward_hook(lambda _, __, out: lengths.append(out.shape[1]))
-    whole = once.vla.predict_action(**observed(short))
-    every.vla.predict_action(**observed(full))
+    whole = once.vla.predict_action_chunk(**observed(short))
+    every.vla.predict_action_chunk(**observed(full))
     assert lengths[1] - lengths[0] == short["instruction_mask"][1:].sum() > 0
 
     stream = once.vla.new_cache(1)
@@ -238,13 +240,13 @@ def test_the_instruction_stands_once(family, backbone, contract, sample):
         newest = window | {name: window[name][frame : frame + 1] for name in ("state", "frame_mask")}
         newest["images"] = {name: pixels[frame : frame + 1] for name, pixels in window["images"].items()}
         inputs = once.inputs({name: newest[name] for name in newest if not name.startswith("action")})
-        streamed = once.vla.predict_action(**inputs, cache=stream)
+        streamed = once.vla.predict_action_chunk(**inputs, cache=stream)
     torch.testing.assert_close(streamed, whole, atol=1e-5, rtol=0)
 
     with pytest.raises(ValueError, match=r"instruction_mask is missing.*instruction_frames = 'first'"):
-        once.vla.predict_action(**observed(full))
+        once.vla.predict_action_chunk(**observed(full))
     with pytest.raises(ValueError, match=r"instruction_mask is given.*instruction_frames = 'every'"):
-        every.vla.predict_action(**observed(short))
+        every.vla.predict_action_chunk(**observed(short))
     with pytest.raises(ValueError, match="instruction_frames is 'first' in the processor and 'every' in the model"):
         Policy(every.vla, once.processor)
 

@@ -361,10 +361,10 @@ def streaming_equals_recomputation(made: Made) -> None:
 
     stream = made.vla.new_cache(2)
     for step in range(steps):
-        streamed = made.vla.predict_action(**read(step, step), cache=stream)
+        streamed = made.vla.predict_action_chunk(**read(step, step), cache=stream)
         first = 0 if is_banded else max(0, step - window + 1)  # what a banded frame left reaches further
         padding = 0 if is_banded else window - 1 - step + first
-        difference = (streamed - made.vla.predict_action(**read(first, step, padding))).abs().amax().item()
+        difference = (streamed - made.vla.predict_action_chunk(**read(first, step, padding))).abs().amax().item()
         assert difference < ATOL, f"step {step} of a stream differs by {difference:.1e}"
 
 
