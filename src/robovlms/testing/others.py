@@ -202,6 +202,7 @@ OTHERS: dict[str, Family] = {
             "audio_config": {"codebook_size": 16, "codebook_dim": TOWER_SIZE},
         },
         image={"size": {"min_pixels": 32 * 32, "max_pixels": 32 * 32}, "spatial_factor": 8},
+        prompt="<|image|>",
     ),
     "inkling_mm_model": Family(
         tokens={"image_token": "<|unused_200054|>", "audio_token": "<|unused_200053|>"},
