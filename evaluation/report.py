@@ -1,16 +1,13 @@
 """An evaluation as a page: `report.html`, beside the record, the films and the pictures that it shows."""
 
-import base64
 import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
+from ..hub_cards.pages import data_url, render_page
 from .journal import film_name
 from .pictures import outcome_note
 from .record import EvaluationRecord, without_paths
@@ -34,15 +31,15 @@ def write_report(
         The page.
     """
     folder = Path(folder)
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    environment.filters |= {"percent": lambda share: f"{100 * share:.1f} %", "minutes": _minutes}
-    template = resources.files(__package__).joinpath(f"{FILE}.jinja").read_text(encoding="utf-8")
     filmed = [result for result in results if result.frames]
-    page = environment.from_string(template).render(
+    filmstrips = folder / "pictures" / "contact_sheet.png"
+    page = render_page(
+        Path(__file__).with_name(f"{FILE}.jinja"),
+        {"percent": lambda share: f"{100 * share:.1f} %", "minutes": _minutes},
         record=record,
         crashes=Counter(without_paths(result.reason or "") for result in results if result.crashed),
         films=[_film(result) for result in sorted(filmed, key=lambda result: (result.task, result.success))],
-        filmstrips=_inlined(folder / "pictures" / "contact_sheet.png"),
+        filmstrips=data_url(filmstrips) if filmstrips.exists() else None,
         command=repeat_command(record, checkpoint),
         facts=_facts(record),
     )
@@ -92,12 +89,6 @@ def _film(result: EpisodeResult) -> dict[str, Any]:
     told = " → ".join(dict.fromkeys(result.frame_instructions)) if result.chain else result.instruction
     file = f"films/{film_name('chains' if result.chain else 'policy', result)}"
     return {"file": file, "told": told, "success": result.success, "note": outcome_note(result)}
-
-
-def _inlined(picture: Path) -> str | None:
-    if not picture.exists():
-        return None
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def _minutes(minutes: float) -> str:

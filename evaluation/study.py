@@ -1,7 +1,5 @@
 """The framework's ablation: what was run, and what it says beside the paper. Table, plot and verdicts."""
 
-import base64
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ..hub_cards.pages import data_url, render_page
 from .intervals import difference_interval, wilson_interval
 from .pictures import AMBER, BLUE, GREEN, INK, MUTED, RED, STYLE, _save
 
@@ -219,38 +218,19 @@ def write_study(outcomes: Sequence[Outcome], folder: Path, caveats: Sequence[str
     notes = "\n".join(f"- {caveat}" for caveat in caveats)
     table = study_table(outcomes)
     (folder / "study.md").write_text(f"# The paper's questions in miniature\n\n{table}\n{notes}\n", encoding="utf-8")
-    picture = base64.b64encode((folder / "study.png").read_bytes()).decode()
-    (folder / "study.html").write_text(
-        PAGE.format(
-            picture=picture, tables=_html(table), notes="".join(f"<li>{html.escape(c)}</li>" for c in caveats)
-        ),
-        encoding="utf-8",
+    page = render_page(
+        Path(__file__).with_name("study.html.jinja"),
+        picture=data_url(folder / "study.png"),
+        tables=_read_tables(table),
+        caveats=caveats,
     )
+    (folder / "study.html").write_text(page, encoding="utf-8")
 
 
-def _html(table: str) -> str:
-    """Markdown tables as HTML."""
-    blocks = []
-    for block in table.strip().split("\n\n"):
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()]
-        head, body = rows[0], rows[2:]
-        cells_of = lambda row, tag: "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)  # noqa: E731
-        lines = [f"<tr>{cells_of(head, 'th')}</tr>", *(f"<tr>{cells_of(row, 'td')}</tr>" for row in body)]
-        blocks.append(f"<table>{''.join(lines)}</table>")
-    return "\n".join(blocks)
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>The paper's questions in miniature</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #22272e; max-width: 1000px; margin: 2rem auto; padding: 0 1rem }}
-img {{ width: 100% }}
-table {{ border-collapse: collapse; margin: 1rem 0 }}
-td, th {{ text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid #e4e7eb; vertical-align: top }}
-</style></head><body>
-<h1>The paper's questions in miniature</h1>
-<img src="data:image/png;base64,{picture}" alt="Success of every variant, and differences beside the paper's findings">
-{tables}
-<ul>{notes}</ul>
-</body></html>
-"""
+def _read_tables(markdown: str) -> list[list[list[str]]]:
+    """The cells of Markdown tables: table, row, cell; heads come first."""
+    tables = []
+    for block in markdown.strip().split("\n\n"):
+        head, _, *rows = block.splitlines()
+        tables.append([[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *rows)])
+    return tables

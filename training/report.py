@@ -1,7 +1,5 @@
 """The run as a page: `report.html` and `report.png`, drawn from what the Trainer logged."""
 
-import base64
-import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 from transformers import TrainerCallback
 
 from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
+from ..hub_cards.pages import data_url, render_page
 
 Entries = Sequence[dict[str, Any]]
 # What a page may say of the arguments: nothing of the machine, and no token.
@@ -48,12 +47,13 @@ def write_report(log_history: Entries, folder: str | Path, settings: dict[str, A
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _draw(log_history, folder / "report.png")
-    picture = base64.b64encode((folder / "report.png").read_bytes()).decode()
-    page = PAGE.format(
-        picture=picture,
-        last=_rows(_last_values(log_history)),
-        settings=_rows(settings or {}),
-        steps=_steps(log_history),
+    page = render_page(
+        Path(__file__).with_name("report.html.jinja"),
+        {"number": _shown},
+        picture=data_url(folder / "report.png"),
+        last=_last_values(log_history),
+        settings=settings or {},
+        steps=max(entry["step"] for entry in log_history),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
@@ -148,32 +148,5 @@ def _last_values(log_history: Entries) -> dict[str, Any]:
     return last
 
 
-def _steps(log_history: Entries) -> int:
-    return max(entry["step"] for entry in log_history)
-
-
-def _rows(values: dict[str, Any]) -> str:
-    def shown(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else html.escape(str(getattr(value, "value", value)))
-
-    return "\n".join(f"<tr><td>{html.escape(name)}</td><td>{shown(value)}</td></tr>" for name, value in values.items())
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Training run</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #22272e; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }}
-img {{ width: 100% }}
-section {{ display: flex; flex-wrap: wrap; gap: 3rem }}
-table {{ border-collapse: collapse }}
-td {{ padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid #e4e7eb }}
-td + td {{ text-align: right; font-variant-numeric: tabular-nums }}
-</style></head><body>
-<h1>Training run, step {steps}</h1>
-<img src="data:image/png;base64,{picture}" alt="Loss, action error, success and throughput over training steps">
-<section>
-<div><h2>Last values</h2><table>{last}</table></div>
-<div><h2>Settings</h2><table>{settings}</table></div>
-</section>
-</body></html>
-"""
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(getattr(value, "value", value))
