@@ -1,10 +1,11 @@
 """LeRobotDataset v2.1 and v3.0 folders (or Hub ids) as windows of observations with their action chunks."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -13,16 +14,25 @@ from .errors import DatasetError
 from .frame_cache import FrameCache
 from .images_in_parquet import ImagePool
 from .known_embodiments import KnownEmbodiment, known_embodiment
+from .lerobot_columns import (
+    ACTION,
+    GROUNDING,
+    STATE,
+    candidates,
+    find_columns,
+    join_slices,
+    slice_names,
+    slice_units,
+)
 from .lerobot_metadata import LeRobotMetadata
-from .lerobot_tables import check_tables, read_tables
+from .lerobot_tables import check_tables, check_totals, ranges, read_tables
+from .picture_times import PictureTimes
 from .source import DatasetSource
 from .video import VideoError, VideoPool
 from .windows import check_sizes, window_rows
 
 if TYPE_CHECKING:
     from .action_transforms import ActionTransform
-
-ACTION, STATE, GROUNDING = "action", "observation.state", "grounding"
 
 
 class LeRobotDataset(Dataset):
@@ -32,7 +42,8 @@ class LeRobotDataset(Dataset):
         images {camera: uint8 (W, height, width, 3)}, state float32 (W, state_dim) where the dataset has one,
         actions float32 (W, n, action_dim) in the dataset's own units, action_mask bool (W, n),
         frame_mask bool (W,), instruction str, episode int, frame int, embodiment str,
-        grounding float32 (W, grounding_dim) where the dataset has that column (NaN = no label).
+        grounding float32 (W, grounding_dim) where the dataset has that column (NaN = no label),
+        depth {camera: float32 (W, height, width)} in metres where `depth` asks for it.
 
     The window ends at frame i. Left of the episode's start its first frame is repeated with `frame_mask` and
     `action_mask` False (see `left_edge`); behind its end the last action is repeated with `action_mask` False.
@@ -41,12 +52,16 @@ class LeRobotDataset(Dataset):
         folder_or_id: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
         window_size, chunk_size, history_stride: shape of a sample; the stride is in frames.
         cameras: camera names (the last part of the feature key) in the wanted order; by default those that the table of
-            known embodiments has for the dataset, else all of them.
+            known embodiments has for the dataset, else all of them. Depth is never among them.
         episodes: episode indices in the wanted order; `split` instead names one of info.json's splits.
+        columns: which columns are what, for datasets that call them otherwise: {"action": "actions", "state": ["joints",
+            "gripper"], "images": {"front": "image", "wrist": "wrist_image"}}. A list is concatenated in that order. What
+            is not told is found (see `lerobot_columns`).
+        depth: depth cameras to be read, in metres (16-bit pictures hold millimetres).
         embodiment: name that samples carry; the dataset's robot_type by default.
         cache_bytes: bound of the decoded frames that each process keeps. A frame is decoded once while it stays
             there: shuffle with `EpisodeBlockSampler` to make that hold for datasets of any size.
-        tolerance_s: how far a video frame may be from its row's timestamp.
+        tolerance_s: how far a video frame may be from its row's timestamp, and that from frame / fps.
         left_edge: of windows that begin before their episode: "mask" repeats the first frame, masked; "repeat" repeats
             it as if it were real; "skip" has no such samples, as with CALVIN.
         transform: another way to write the actions (see `action_transforms`), applied before statistics.
@@ -67,6 +82,8 @@ class LeRobotDataset(Dataset):
         tolerance_s: float = 1e-4,
         left_edge: Literal["mask", "repeat", "skip"] = "mask",
         transform: "ActionTransform | None" = None,
+        columns: Mapping[str, Any] | None = None,
+        depth: Sequence[str] = (),
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
         if left_edge not in ("mask", "repeat", "skip"):
@@ -75,17 +92,25 @@ class LeRobotDataset(Dataset):
         self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
         self.tolerance_s, self.left_edge, self.transform = tolerance_s, left_edge, transform
         self.embodiment = embodiment or self.metadata.robot_type or Path(self.metadata.source.name).name
-        self.camera_keys = self._choose_cameras(cameras)
         self.episodes = self._choose_episodes(episodes, split)
+        is_whole = episodes is None and split is None
+        self.metadata.source.fetch(episode.data_file for episode in self.episodes)
+        self.columns = find_columns(self.metadata, columns)
+        self.camera_keys = self._choose_cameras(cameras)
+        self.depth_keys = self._choose_depth(depth)
 
-        features = self.metadata.features
-        if ACTION not in features:
-            raise DatasetError(f"no {ACTION!r} feature, only {sorted(features)}", self.metadata.source)
-        keys = [key for key in (ACTION, STATE, GROUNDING) if key in features]
-        self.tables = read_tables(self.metadata, self.episodes, keys)
-        finite = [key for key in keys if key != GROUNDING]
-        for problem in check_tables(self.metadata, self.episodes, self.tables, finite, tolerance_s):
+        keys = self.columns.vector_keys
+        read = keys + [GROUNDING] * (GROUNDING in self.metadata.features)
+        self.tables = read_tables(self.metadata, self.episodes, read, is_whole)
+        if is_whole and (disagreement := check_totals(self.metadata)):
+            raise DatasetError(disagreement, self.metadata.source, file="meta/info.json")
+        for problem in check_tables(self.metadata, self.episodes, self.tables, keys, tolerance_s):
             raise problem
+        self._times = PictureTimes(
+            self.metadata, self.episodes, self.tables.starts, self.tables.columns["timestamp"][:, 0], tolerance_s
+        )
+        self._times.check([key for key in self.camera_keys.values() if self._is_video(key)])
+        self._join_columns()
         unknown = set(np.unique(self.tables.columns["task_index"])) - set(self.metadata.tasks)
         if unknown:
             raise DatasetError(f"task_index {sorted(unknown)} is not in the task table", self.metadata.source)
@@ -101,7 +126,8 @@ class LeRobotDataset(Dataset):
 
         self.cache = FrameCache(cache_bytes)
         self._videos, self._images = VideoPool(), ImagePool()
-        self._frame_bytes = max(1, sum(3 * np.prod(shape) for shape in self.camera_shapes.values()))
+        sizes = [(3, key) for key in self.camera_keys.values()] + [(4, key) for key in self.depth_keys.values()]
+        self._frame_bytes = max(1, sum(size * math.prod(self.metadata.image_shape(key)) for size, key in sizes))
         self._block_episodes: int | None = None
 
     @property
@@ -154,24 +180,30 @@ class LeRobotDataset(Dataset):
 
     @property
     def action_names(self) -> list[str]:
-        names = self.metadata.names(ACTION) or _numbered("action", self.metadata.width(ACTION))
+        names = slice_names(self.metadata, self.columns.action, "action")
         return names if self.transform is None else self.transform.names(names)
 
     @property
     def state_names(self) -> list[str]:
-        return self.metadata.names(STATE) or _numbered("state", self.metadata.width(STATE))
+        return slice_names(self.metadata, self.columns.state, "state")
+
+    @property
+    def state_candidates(self) -> list[str]:
+        """Columns that may be the state of a dataset in which none was found; `columns` chooses among them."""
+        used = self.columns.vector_keys
+        return [] if self.columns.state else [key for key in candidates(self.metadata) if key not in used]
 
     @property
     def action_units(self) -> list[str] | None:
-        return self.metadata.units(ACTION) if self.transform is None else None
+        return slice_units(self.metadata, self.columns.action) if self.transform is None else None
 
     @property
     def state_units(self) -> list[str] | None:
-        return self.metadata.units(STATE)
+        return slice_units(self.metadata, self.columns.state)
 
     @property
     def camera_shapes(self) -> dict[str, tuple[int, int]]:
-        """{camera: (height, width)} as info.json declares them."""
+        """{camera: (height, width)} of the colour cameras."""
         return {camera: self.metadata.image_shape(key) for camera, key in self.camera_keys.items()}
 
     @property
@@ -231,6 +263,8 @@ class LeRobotDataset(Dataset):
             sample["state"] = columns[STATE][start + frames]
         if GROUNDING in columns:
             sample["grounding"] = columns[GROUNDING][start + frames]
+        if self.depth_keys:
+            sample["depth"] = {camera: self.images(camera, position, frames) for camera in self.depth_keys}
         return sample
 
     def _encoded(self, steps: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -241,7 +275,8 @@ class LeRobotDataset(Dataset):
         return self.transform.encode(actions, None if self.state is None else self.state[frames])
 
     def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
-        """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode."""
+        """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode.
+        Of a depth camera float32 (frames, height, width), in metres."""
         wanted: list[int] = frames.tolist()
         cached = {frame: self.cache.get((camera, position, frame)) for frame in wanted}
         images = {frame: image for frame, image in cached.items() if image is not None}
@@ -266,31 +301,69 @@ class LeRobotDataset(Dataset):
         return sorted({*missing, *(frame for frame in stretch if (camera, position, frame) not in self.cache)})
 
     def _decode(self, camera: str, position: int, frames: list[int]) -> list[np.ndarray]:
-        key, episode, source = self.camera_keys[camera], self.episodes[position], self.metadata.source
+        is_depth = camera in self.depth_keys
+        key = self.depth_keys[camera] if is_depth else self.camera_keys[camera]
+        episode, source = self.episodes[position], self.metadata.source
+        file = episode.videos[key].file if key in episode.videos else episode.data_file
         try:
             if key in episode.videos:
-                span = episode.videos[key]
-                file = span.file
-                rows = self.tables.starts[position] + np.asarray(frames)
-                times = span.start + self.tables.columns["timestamp"][rows, 0].astype(np.float64)
-                return self._videos.read(source.file(file, episode.index), times.tolist(), self.tolerance_s)
-            file = episode.data_file
-            rows = [self.tables.file_rows[position] + frame for frame in frames]
-            folders = [source.root, source.root / "images" / key / f"episode_{episode.index:06d}"]
-            return self._images.read(source.file(file, episode.index), key, rows, folders)
+                path = source.file(file, episode.index)
+                times = self._times.of(position, key, np.asarray(frames))
+                images = self._videos.read(path, times.tolist(), self.tolerance_s)
+            else:
+                rows = [self.tables.file_rows[position] + frame for frame in frames]
+                folders = [source.root, source.root / "images" / key / f"episode_{episode.index:06d}"]
+                shape = self.metadata.features[key]["shape"]
+                images = self._images.read(source.file(file, episode.index), key, rows, folders, shape, is_depth)
         except (VideoError, ValueError, KeyError) as error:
             if isinstance(error, DatasetError):
                 raise
             raise DatasetError(f"camera {camera!r}: {error}", source, episode.index, file) from error
+        expected = self.metadata.image_shape(key)
+        for frame, image in zip(frames, images, strict=True):
+            if image.shape[:2] != expected:
+                there, here = "x".join(map(str, expected)), "x".join(map(str, image.shape[:2]))
+                problem = (
+                    f"camera {camera!r}: feature {key!r} has pictures of {there}, that of frame {frame} has {here}"
+                )
+                raise DatasetError(problem, source, episode.index, file)
+        return images
+
+    def _join_columns(self) -> None:
+        """Of the columns read, keeps the vectors under the names ACTION and STATE, and the index columns."""
+        columns = self.tables.columns
+        kept = {key: columns[key] for key in ("timestamp", "task_index", GROUNDING) if key in columns}
+        kept[ACTION] = join_slices(columns, self.columns.action)
+        if self.columns.state:
+            kept[STATE] = join_slices(columns, self.columns.state)
+        self.tables.columns = kept
+
+    def _is_video(self, key: str) -> bool:
+        return self.metadata.features[key]["dtype"] == "video"
 
     def _choose_cameras(self, cameras: Sequence[str] | None) -> dict[str, str]:
-        known = self.metadata.camera_keys
+        known, depth = self.columns.images, self.columns.depth
         if cameras is None:
             cameras = list(known) if self.known_embodiment is None else self.known_embodiment.cameras
+        if asked := [camera for camera in cameras if camera in depth and camera not in known]:
+            problem = f"cameras {asked} hold depth, not colour: read them in metres with depth={asked}"
+            raise DatasetError(problem, self.metadata.source)
         unknown = [camera for camera in cameras if camera not in known]
         if unknown:
             raise DatasetError(f"unknown cameras {unknown}, the dataset has {list(known)}", self.metadata.source)
         return {camera: known[camera] for camera in cameras}
+
+    def _choose_depth(self, depth: Sequence[str]) -> dict[str, str]:
+        there = self.columns.depth
+        if unknown := [camera for camera in depth if camera not in there]:
+            raise DatasetError(f"unknown depth cameras {unknown}, the dataset has {list(there)}", self.metadata.source)
+        if videos := [camera for camera in depth if self._is_video(there[camera])]:
+            raise DatasetError(
+                f"depth cameras {videos} are videos; only depth pictures are read", self.metadata.source
+            )
+        if left := [camera for camera in there if camera not in depth]:
+            warnings.warn(f"dataset {self.metadata.source}: depth cameras {left} are left out", stacklevel=3)
+        return {camera: there[camera] for camera in depth}
 
     def _choose_episodes(self, episodes: Sequence[int] | None, split: str | None):
         known = self.metadata.episodes
@@ -304,11 +377,10 @@ class LeRobotDataset(Dataset):
         chosen = list(known) if episodes is None else list(episodes)
         unknown = [index for index in chosen if index not in known]
         if unknown:
-            raise DatasetError(f"unknown episodes {unknown[:5]}, there are {len(known)}", self.metadata.source)
+            problem = f"unknown episodes {unknown[:5]} in `episodes`, there are {len(known)}: {ranges(known)}"
+            raise DatasetError(problem, self.metadata.source)
         if not chosen:
-            raise DatasetError("no episodes", self.metadata.source, file="meta/episodes")
+            raise DatasetError(
+                "no episodes (`episodes` or `split` chooses none)", self.metadata.source, file="meta/episodes"
+            )
         return [known[index] for index in chosen]
-
-
-def _numbered(name: str, width: int) -> list[str]:
-    return [f"{name}_{number}" for number in range(width)]

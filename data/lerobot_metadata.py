@@ -1,17 +1,39 @@
 """The `meta/` folder of a LeRobotDataset as one object (v3.0 and v2.1; v2.0 differs in statistics only)."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .dimension_names import flat_names
 from .errors import DatasetError
+from .images_in_parquet import first_picture
+from .lerobot_columns import find_cameras
+from .pictures import Picture, is_declared_depth, is_picture, picture_size
 from .source import DatasetSource
+from .video import VideoError, first_frame
 
 SUPPORTED_VERSIONS = ("v2.0", "v2.1", "v3.0")
 WRITING_MARKER = "meta/writing.json"
+NUMERIC_TYPES = {
+    *(
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,13 @@ class LeRobotMetadata:
                 file=WRITING_MARKER,
             )
         self.info = self._read_info()
+        storage = self.info.get("storage_format", "parquet")
+        if storage != "parquet":
+            raise DatasetError(
+                f"storage_format {storage!r} is not supported, only parquet; LeRobot converts it",
+                source,
+                file="meta/info.json",
+            )
         self.version = self.info.get("codebase_version")
         if self.version not in SUPPORTED_VERSIONS:
             raise DatasetError(
@@ -66,32 +95,36 @@ class LeRobotMetadata:
             raise DatasetError(f"fps must be positive, got {self.info['fps']!r}", source, file="meta/info.json")
         self.features: dict[str, dict] = self.info["features"]
         self.robot_type: str | None = self.info.get("robot_type")
-        self.splits = {name: _split_range(text) for name, text in self.info.get("splits", {}).items()}
         read = self._read_v3 if self.version == "v3.0" else self._read_v21
         self.tasks: dict[int, str]
         self.episodes: dict[int, Episode]
         self.tasks, self.episodes = read()
+        size = max(self.episodes, default=-1) + 1
+        splits = {name: _split_range(text, size) for name, text in (self.info.get("splits") or {}).items()}
+        self.splits = {name: span for name, span in splits.items() if span is not None}
+        self._pictures: dict[str, Picture] = {}
+
+    @property
+    def camera_features(self) -> list[str]:
+        """The keys of all features that hold pictures, depth among them."""
+        return [key for key, feature in self.features.items() if is_picture(feature)]
 
     @property
     def camera_keys(self) -> dict[str, str]:
         """{camera name: feature key} of the colour images, e.g. {"front": "observation.images.front"}."""
-        keys = [
-            key
-            for key, feature in self.features.items()
-            if feature["dtype"] in ("video", "image") and not _is_depth(feature)
-        ]
-        short = [key.rsplit(".", 1)[-1] for key in keys]
-        return {name if short.count(name) == 1 else key: key for name, key in zip(short, keys, strict=True)}
+        return find_cameras(self, depth=False)
+
+    def is_depth(self, key: str) -> bool:
+        """Whether a feature of pictures holds depth: flagged so in info.json, or of more than 8 bits in its files."""
+        return self.picture(key).is_depth
+
+    def is_numeric(self, key: str) -> bool:
+        """Whether a feature is a vector of numbers."""
+        return self.features[key]["dtype"] in NUMERIC_TYPES
 
     def names(self, key: str) -> list[str] | None:
         """The names of a vector feature's dimensions, or None where the dataset has none."""
-        names = self.features[key].get("names")
-        if isinstance(names, dict):  # {"motors": [...]} or {"x": 0, "y": 1}
-            first = next(iter(names.values()), None)
-            names = first if isinstance(first, list) else list(names)
-        if names is None or len(names) != self.width(key):  # some datasets name the vector instead
-            return None
-        return [str(name) for name in names]
+        return flat_names(self.features[key].get("names"), self.width(key))
 
     def units(self, key: str) -> list[str] | None:
         """The units of a vector feature's dimensions where the dataset declares them (`"units"` in info.json)."""
@@ -99,15 +132,52 @@ class LeRobotMetadata:
 
     def width(self, key: str) -> int:
         """Number of values of one row of a numeric feature."""
-        size = 1
-        for length in self.features[key]["shape"]:
-            size *= length
-        return size
+        return math.prod(self.features[key]["shape"])
 
     def image_shape(self, key: str) -> tuple[int, int]:
-        """(height, width) that info.json declares for an image feature."""
-        shape = tuple(self.features[key]["shape"])  # some datasets put the channels first
-        return shape[:2] if shape[-1] in (1, 3) else shape[1:3]
+        """(height, width) of an image feature."""
+        picture = self.picture(key)
+        return picture.height, picture.width
+
+    def picture(self, key: str) -> Picture:
+        """Size and kind of a feature's pictures, as the first of its files that is here has them, else as info.json
+        declares them. Raises DatasetError where neither says it."""
+        if key not in self._pictures:
+            self._pictures[key] = self._first_picture(key) or self._declared_picture(key)
+        return self._pictures[key]
+
+    def _first_picture(self, key: str) -> Picture | None:
+        feature, root = self.features[key], self.source.root
+        is_video = feature["dtype"] == "video"
+        for episode in self.episodes.values():
+            span = episode.videos.get(key)
+            file = root / (span.file if span else episode.data_file)
+            if (is_video and span is None) or not file.exists():
+                continue
+            try:
+                if is_video:
+                    picture = first_frame(file)
+                    return Picture(picture.height, picture.width, picture.is_depth or is_declared_depth(feature))
+                return first_picture(
+                    file, key, feature, [root, root / "images" / key / f"episode_{episode.index:06d}"]
+                )
+            except (
+                VideoError,
+                ValueError,
+                KeyError,
+                OSError,
+                StopIteration,
+            ):  # whoever reads the file says what it is
+                return None
+        return None
+
+    def _declared_picture(self, key: str) -> Picture:
+        feature = self.features[key]
+        try:
+            height, width = picture_size(feature.get("shape") or ())
+        except ValueError as error:
+            raise DatasetError(f"feature {key!r}: {error}", self.source, file="meta/info.json") from error
+        return Picture(height, width, is_declared_depth(feature))
 
     @property
     def stored_statistics(self) -> dict[str, dict[str, list]]:
@@ -116,7 +186,7 @@ class LeRobotMetadata:
         Its quantiles are averages of those of the episodes (see `statistics` for exact ones).
         """
         file = self.source.root / "meta/stats.json"
-        return json.loads(file.read_text()) if file.exists() else {}
+        return json.loads(self.source.text("meta/stats.json")) if file.exists() else {}
 
     def episode_statistics(self) -> dict[int, dict[str, dict[str, list]]]:
         """{episode_index: {feature: {"min": [...], "max", "mean", "std", "count", often "q01" ... "q99"}}} as stored;
@@ -139,7 +209,7 @@ class LeRobotMetadata:
     def _read_info(self) -> dict:
         file = "meta/info.json"
         try:
-            info = json.loads(self.source.file(file).read_text())
+            info = json.loads(self.source.text(file))
         except json.JSONDecodeError as error:
             raise DatasetError(f"not readable JSON: {error}", self.source, file=file) from error
         missing = [key for key in ("fps", "features") if key not in info]
@@ -166,47 +236,68 @@ class LeRobotMetadata:
     def _read_v3(self) -> tuple[dict[int, str], dict[int, Episode]]:
         tasks_table = self._parquet(self.source.file("meta/tasks.parquet")).read().to_pydict()
         texts = tasks_table.get("task") or tasks_table["__index_level_0__"]
-        tasks = dict(zip(tasks_table["task_index"], texts, strict=True))
-        video_keys = [key for key, feature in self.features.items() if feature["dtype"] == "video"]
+        tasks = dict(zip(map(int, tasks_table["task_index"]), texts, strict=True))
         episodes: dict[int, Episode] = {}
-        for file in self._episode_files():
-            parquet = self._parquet(file)
+        for path in self._episode_files():
+            file, parquet = path.relative_to(self.source.root).as_posix(), self._parquet(path)
             columns = [name for name in parquet.schema_arrow.names if not name.startswith("stats/")]
             for row in parquet.read(columns=columns).to_pylist():
-                videos = {
-                    key: VideoSpan(
-                        self._file(
-                            "video_path",
-                            video_key=key,
-                            chunk_index=row[f"videos/{key}/chunk_index"],
-                            file_index=row[f"videos/{key}/file_index"],
-                        ),
-                        row[f"videos/{key}/from_timestamp"],
-                    )
-                    for key in video_keys
-                }
-                data_file = self._file(
-                    "data_path", chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
-                )
-                index = row["episode_index"]
-                episodes[index] = Episode(index, row["length"], data_file, tuple(row.get("tasks") or ()), videos)
+                index = self._whole(row, "episode_index", file)
+                chunk, number = (self._whole(row, f"data/{name}_index", file) for name in ("chunk", "file"))
+                data_file = self._file("data_path", chunk_index=chunk, file_index=number)
+                self._add(episodes, row, index, data_file, self._videos_v3(row, file), file)
         return tasks, dict(sorted(episodes.items()))
 
+    def _videos_v3(self, row: dict, file: str) -> dict[str, VideoSpan]:
+        """The spans of an episode's videos; cameras that it lacks (empty cells, no columns) are left out."""
+        videos = {}
+        for key in (key for key, feature in self.features.items() if feature["dtype"] == "video"):
+            cells = [row.get(f"videos/{key}/{name}") for name in ("from_timestamp", "chunk_index", "file_index")]
+            filled = [float(cell) for cell in cells if cell is not None and not math.isnan(cell)]
+            if len(filled) < len(cells):
+                continue
+            chunk, number = (self._whole(row, f"videos/{key}/{name}_index", file) for name in ("chunk", "file"))
+            path = self._file("video_path", video_key=key, chunk_index=chunk, file_index=number)
+            videos[key] = VideoSpan(path, filled[0])
+        return videos
+
     def _read_v21(self) -> tuple[dict[int, str], dict[int, Episode]]:
-        tasks = {row["task_index"]: row["task"] for row in self._json_lines("meta/tasks.jsonl")}
+        tasks = {
+            self._whole(row, "task_index", "meta/tasks.jsonl"): row["task"]
+            for row in self._json_lines("meta/tasks.jsonl")
+        }
         video_keys = [key for key, feature in self.features.items() if feature["dtype"] == "video"]
-        episodes = {}
-        for row in self._json_lines("meta/episodes.jsonl"):
-            index = row["episode_index"]
-            where = {"episode_chunk": index // self.info["chunks_size"], "episode_index": index}
+        chunks_size, file = int(self.info.get("chunks_size") or 1000), "meta/episodes.jsonl"
+        episodes: dict[int, Episode] = {}
+        for row in self._json_lines(file):
+            index = self._whole(row, "episode_index", file)
+            where = {"episode_chunk": index // chunks_size, "episode_index": index}
             videos = {key: VideoSpan(self._file("video_path", video_key=key, **where), 0.0) for key in video_keys}
-            data_file = self._file("data_path", **where)
-            episodes[index] = Episode(index, row["length"], data_file, tuple(row.get("tasks") or ()), videos)
+            self._add(episodes, row, index, self._file("data_path", **where), videos, file)
         return tasks, dict(sorted(episodes.items()))
+
+    def _add(
+        self, episodes: dict[int, Episode], row: dict, index: int, data_file: str, videos: dict, file: str
+    ) -> None:
+        length, tasks = self._whole(row, "length", file), row.get("tasks") or ()
+        if index in episodes:
+            raise DatasetError(f"the episode table has episode {index} twice", self.source, index, file)
+        episodes[index] = Episode(
+            index, length, data_file, (tasks,) if isinstance(tasks, str) else tuple(tasks), videos
+        )
+
+    def _whole(self, row: dict, name: str, file: str) -> int:
+        """A whole number of a table, also where an editor has made it a real one."""
+        value = row.get(name)
+        if not isinstance(value, (int, float)) or value != value or int(value) != value:
+            raise DatasetError(
+                f"{name!r} must be a whole number, got {value!r}", self.source, row.get("episode_index"), file
+            )
+        return int(value)
 
     def _json_lines(self, file: str) -> list[dict]:
         rows = []
-        for number, line in enumerate(self.source.file(file).read_text().splitlines(), 1):
+        for number, line in enumerate(self.source.text(file).split("\n"), 1):
             try:
                 rows += [json.loads(line)] if line.strip() else []
             except json.JSONDecodeError as error:
@@ -214,11 +305,10 @@ class LeRobotMetadata:
         return rows
 
 
-def _is_depth(feature: dict) -> bool:
-    info = feature.get("info") or feature.get("video_info") or {}
-    return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
-
-
-def _split_range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition(":")
-    return int(first or 0), int(last)
+def _split_range(text: object, episodes: int) -> tuple[int, int] | None:
+    """(first, last + 1) of a split such as "0:40", "40:" or ":"; None for anything else."""
+    first, colon, last = text.partition(":") if isinstance(text, str) else ("", "", "")
+    try:
+        return (int(first or 0), int(last or episodes)) if colon else None
+    except ValueError:
+        return None

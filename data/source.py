@@ -1,22 +1,30 @@
 """Where a dataset's files are: a local folder, or a Hub repository whose files are fetched when first needed."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub import constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from tqdm.contrib.concurrent import thread_map
 
 from .errors import DatasetError
+from .lfs_pointer import lfs_problem
 
 PROGRESS_BAR_FROM = 20  # files
+
+
+def lerobot_home() -> Path:
+    """Where LeRobot keeps recordings by their id."""
+    return Path(os.environ.get("HF_LEROBOT_HOME") or Path(constants.HF_HOME) / "lerobot").expanduser()
 
 
 class DatasetSource:
     """Files of a dataset by their relative path.
 
     `folder_or_id` is an existing local folder or a Hub dataset id ("organisation/name"). Of a Hub dataset only
-    `meta/` is downloaded at once; other files on first use.
+    `meta/` is downloaded at once; other files on first use. An id that the Hub does not have (or that cannot be asked
+    for) is looked for in LeRobot's own folder, HF_LEROBOT_HOME, where its recordings lie.
     """
 
     def __init__(self, folder_or_id: str | Path, revision: str | None = None):
@@ -30,7 +38,12 @@ class DatasetSource:
             meta = {"revision": revision, "allow_patterns": ["meta/*"]}
             self.root = Path(snapshot_download(self.name, repo_type="dataset", **meta))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-            raise DatasetError(f"neither a local folder nor a Hub dataset: {error}", self.name) from error
+            recorded = lerobot_home() / self.name
+            if revision is None and (recorded / "meta" / "info.json").is_file():
+                self.root, self.is_local = recorded, True
+                return
+            problem = "neither a local folder nor a Hub dataset (and not in HF_LEROBOT_HOME)"
+            raise DatasetError(f"{problem}: {error}", self.name) from error
         if self.root.parent.name == "snapshots":  # later files come from the same commit
             self.revision = self.root.name
 
@@ -55,8 +68,19 @@ class DatasetSource:
     def file(self, relative: str, episode: int | None = None) -> Path:
         """The local path of a file of the dataset; DatasetError where it does not exist."""
         path = self.root / relative
-        if not path.exists() and not self.is_local:
+        if not self.is_local and not path.exists():
             self._download(relative)
-        if not path.exists():
-            raise DatasetError("missing file", self.name, episode, relative)
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            raise DatasetError("missing file", self.name, episode, relative) from None
+        if problem := lfs_problem(path, size):
+            raise DatasetError(f"the file {problem}", self.name, episode, relative)
         return path
+
+    def text(self, relative: str) -> str:
+        """The text of a file, UTF-8 whatever the locale."""
+        try:
+            return self.file(relative).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"not UTF-8 text: {error}", self.name, file=relative) from error

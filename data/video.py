@@ -3,14 +3,20 @@
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+
+from .pictures import Picture, is_depth_format
+
+EXACT = 1e-4  # s; frames are further apart than twice this, so one so near is the nearest
 
 
 class VideoError(ValueError):
@@ -33,28 +39,33 @@ class VideoFile:
         self.frames_decoded = 0
 
     def read(self, times: Sequence[float], tolerance: float) -> list[np.ndarray]:
-        """RGB frames uint8 (height, width, 3) at ascending `times` (s), each within `tolerance` (s) of its time."""
+        """RGB frames uint8 (height, width, 3) at ascending `times` (s): each the nearest, within `tolerance` (s)."""
         frames: list[np.ndarray] = []
-        nearest = float("inf")
+        exact = min(tolerance, EXACT)
+        before: tuple[float, VideoFrame] | None = None
         try:
-            for time, frame in self._decode_from(times[0], tolerance):
-                if time < times[len(frames)] - tolerance:
-                    nearest = time
-                    continue
-                if time > times[len(frames)] + tolerance:
-                    nearest = min(nearest, time, key=lambda t: abs(t - times[len(frames)]))
-                    break
-                if frame.is_corrupt:
-                    raise VideoError(f"corrupt frame at {time:.4f} s")
-                frames.append(self._to_rgb.reformat(frame, format="rgb24").to_ndarray())
+            for time, frame in self._decode_from(times[0], exact):
+                while len(frames) < len(times) and time >= times[len(frames)] - exact:
+                    frames.append(self._nearest(times[len(frames)], tolerance, before, (time, frame)))
                 if len(frames) == len(times):
                     return frames
+                before = time, frame
         except FFmpegError as error:
             raise VideoError(f"cannot decode the frame at {times[len(frames)]:.4f} s: {error}") from error
-        raise VideoError(
-            f"no frame within {tolerance} s of {times[len(frames)]:.4f} s, the nearest one decoded is at "
-            f"{nearest:.4f} s: wrong fps, wrong timestamps or a truncated video"
-        )
+        return frames + [self._nearest(time, tolerance, before) for time in times[len(frames) :]]
+
+    def _nearest(self, wanted: float, tolerance: float, *decoded: tuple[float, VideoFrame] | None) -> np.ndarray:
+        """The image nearest to the `wanted` time. Raises VideoError where it is too far or corrupt."""
+        near = [pair for pair in decoded if pair is not None]
+        time, frame = min(near, key=lambda pair: abs(pair[0] - wanted), default=(float("inf"), None))
+        if frame is None or abs(time - wanted) > tolerance:
+            raise VideoError(
+                f"no frame within {tolerance} s of {wanted:.4f} s, the nearest one decoded is at {time:.4f} s: wrong "
+                "fps, wrong timestamps or a truncated video (tolerance_s says how far a frame may be)"
+            )
+        if frame.is_corrupt:
+            raise VideoError(f"corrupt frame at {time:.4f} s")
+        return self._to_rgb.reformat(frame, format="rgb24").to_ndarray()
 
     def _decode_from(self, start: float, tolerance: float) -> Iterator[tuple[float, VideoFrame]]:
         """(time, frame) pairs, the first at or before `start` where the video has one."""
@@ -76,16 +87,41 @@ class VideoFile:
                 return
 
 
+def first_frame(path: Path) -> Picture:
+    """Size and kind of a video's pictures, by its header."""
+    with _opened(path) as (_, stream):
+        context = stream.codec_context
+        return Picture(context.height, context.width, is_depth_format(context.pix_fmt))
+
+
+def has_even_pictures(path: Path, fps: float) -> bool:
+    """Whether a video's pictures stand at 0, 1 / fps, 2 / fps ... s by its index (its packets are not read)."""
+    with _opened(path) as (_, stream):
+        times = np.array([entry.timestamp for entry in stream.index_entries], np.float64)
+        if stream.start_time is None or not len(times):
+            return False  # unknown
+        base = float(_time_base(stream))
+        starts_at_0 = abs(stream.start_time * base) <= EXACT
+        steps = (np.sort(times) - times.min()) * base - np.arange(len(times)) / fps
+        return starts_at_0 and bool((np.abs(steps) <= EXACT + base).all())
+
+
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times (s) of all frames of a video, ascending, without decoding them."""
+    with _opened(path) as (container, stream):
+        base = _time_base(stream)
+        times = [float(packet.pts * base) for packet in container.demux(stream) if packet.pts is not None]
+    return np.sort(times)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """A file and its video stream. Raises VideoError where it cannot be read."""
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            base = _time_base(stream)
-            times = [float(packet.pts * base) for packet in container.demux(stream) if packet.pts is not None]
+            yield container, container.streams.video[0]
     except (FFmpegError, IndexError) as error:
         raise VideoError(f"not a readable video: {error}") from error
-    return np.sort(times)
 
 
 def _time_base(stream: av.VideoStream) -> Fraction:

@@ -19,8 +19,8 @@ class VLAArguments:
     dataset: list[str] = field(
         metadata={
             "help": "LeRobot or CALVIN datasets, each a folder, a Hub id or a JSON object (in YAML: a mapping) with "
-            "'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'revision', 'format'. Several "
-            "are mixed; several embodiments get a contract each."
+            "'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'revision', 'columns', "
+            "'tolerance_s', 'format'. Several are mixed; several embodiments get a contract each."
         }
     )
     eval_dataset: list[str] | None = field(

@@ -10,11 +10,14 @@ from transformers import AutoConfig
 from ..configuration.action_contract import ActionContract, Statistics
 from ..configuration.serialization import StrictRecord
 from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, action_contract
+from ..data.lerobot_columns import check_columns
 from ..modeling_robovlms import STRUCTURES
 from .arguments import VLAArguments
 
 # What rows of different embodiments must have in common to be one batch of one model.
 SHARED = ("action_dim", "gripper_dims", "chunk_size", "window_size", "state_dim")
+
+OF_LEROBOT = ("episodes", "revision", "columns", "tolerance_s")  # keys that CALVIN folders have no use for
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class DatasetSpec(StrictRecord):
         episodes: episode indices; all by default.
         split: one of the dataset's splits.
         revision: of a Hub id.
+        columns: which of a LeRobot dataset's columns are what, where it calls them otherwise (see `LeRobotDataset`).
+        tolerance_s: how far a video frame may be from its row's timestamp, of a LeRobot dataset.
         format: "lerobot" or "calvin".
     """
 
@@ -39,13 +44,19 @@ class DatasetSpec(StrictRecord):
     episodes: tuple[int, ...] | None = None
     split: str | None = None
     revision: str | None = None
+    columns: dict | None = None
+    tolerance_s: float | None = None
     format: Literal["lerobot", "calvin"] = "lerobot"
 
     def validate(self) -> None:
         if self.weight is not None and not self.weight > 0:
             raise ValueError(f"DatasetSpec.weight must be positive, got {self.weight}.")
-        if self.format == "calvin" and (self.episodes is not None or self.revision is not None):
-            raise ValueError("DatasetSpec: episodes and revision are of LeRobot datasets, not of CALVIN folders.")
+        if self.tolerance_s is not None and not self.tolerance_s > 0:
+            raise ValueError(f"DatasetSpec.tolerance_s must be positive, got {self.tolerance_s}.")
+        check_columns(self.columns)
+        given = [name for name in OF_LEROBOT if getattr(self, name) is not None]
+        if self.format == "calvin" and given:
+            raise ValueError(f"DatasetSpec: {', '.join(given)} are of LeRobot datasets, not of CALVIN folders.")
 
     @classmethod
     def parse(cls, text: str) -> "DatasetSpec":
@@ -91,8 +102,11 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
         options |= {"split": spec.split} if spec.split else {}
         options |= {"embodiment": spec.embodiment} if spec.embodiment else {}
         return CalvinDataset(spec.path, **options)
+    if spec.tolerance_s is not None:
+        options["tolerance_s"] = spec.tolerance_s
     return LeRobotDataset(
         spec.path,
+        columns=spec.columns,
         history_stride=1 if one_step else arguments.history_stride,
         cameras=cameras,
         episodes=spec.episodes,
@@ -142,9 +156,11 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
         contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract
         name = contract.embodiment
         if name in contracts and contract != contracts[name]:
+            theirs, ours = contracts[name].to_dict(), contract.to_dict()
+            differing = "; ".join(f"{f}: {theirs.get(f)} and {ours.get(f)}" for f in ours if ours[f] != theirs.get(f))
             raise ValueError(
-                f"dataset: two datasets of embodiment {name!r} have different contracts. Name them apart with "
-                "'embodiment'."
+                f"dataset: two datasets of embodiment {name!r} have different contracts ({differing}). Name them apart "
+                "with 'embodiment'."
             )
         contracts[name] = contract
     first, *others = contracts.values()
