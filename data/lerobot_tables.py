@@ -143,7 +143,7 @@ def check_tables(
     late: np.ndarray = np.abs(tables.columns["timestamp"][:, 0].astype(np.float64) - frames / metadata.fps)
     slack = tolerance + 1e-6 * frames / metadata.fps  # timestamps are float32
     report(
-        np.logical_not(late <= slack),
+        np.asarray(np.logical_not(late <= slack)),
         f"timestamps are not frame / fps at {metadata.fps:g} fps within tolerance_s = {tolerance} s",
     )
     return problems
