@@ -1,7 +1,8 @@
-"""The VLAs: structures, heads, the backbone adapter, streaming."""
+"""The VLAs: structures, heads, the backbone's runner, streaming."""
 
 from transformers import AutoModel, AutoModelForImageTextToText
 
+from . import families  # registers them
 from .backbone import Backbone, UnsupportedByBackbone, register_backbone
 from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import ContinuousVLA, RoboVLMPreTrainedModel
@@ -34,5 +35,6 @@ __all__ = [
     "UnsupportedByBackbone",
     "VLACache",
     "VLAOutput",
+    "families",
     "register_backbone",
 ]

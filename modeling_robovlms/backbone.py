@@ -1,4 +1,4 @@
-"""The one adapter over every vision-language backbone: the backbone runs its own forward, unmodified.
+"""The one runner of every vision-language backbone: the backbone runs its own forward, unmodified.
 
 Action tokens are positions of `input_ids` that carry an ordinary text id. While the backbone runs, a hook on its
 input embedding writes learnable vectors there, and the last hidden state is read at the same positions. Prompt
@@ -33,6 +33,8 @@ class Backbone:
 
     takes_several_images = True
     """Whether a row may hold more than one image."""
+    unused_names = ""
+    """Pattern of names of this family's parameters that no loss on whole images and text reaches."""
 
     def __init__(self, model: PreTrainedModel):
         self.model = model
@@ -262,7 +264,7 @@ class Backbone:
         Args:
             is_continuous: whether hidden states are read, and the vocabulary's output layer is not.
         """
-        return unused_parameters(self.model, self.output_layer if is_continuous else None)
+        return unused_parameters(self.model, self.unused_names, self.output_layer if is_continuous else None)
 
     def embedding_modules(self) -> list[nn.Module]:
         """The modules that embed the tokens among which action tokens stand."""
@@ -303,19 +305,32 @@ def cache_argument(past: DynamicCache, *modules: nn.Module) -> dict[str, Any]:
     return {names[0]: past, "use_cache": True}
 
 
-_REGISTRY: dict[str, type[Backbone]] = {}
+_BY_MODEL_TYPE: dict[str, type[Backbone]] = {}
+_BY_TRAIT: dict[Callable[[PreTrainedModel], bool], type[Backbone]] = {}
 
 
-def register_backbone(*model_types: str) -> Callable[[type[Backbone]], type[Backbone]]:
-    """Class decorator: use this adapter for backbones whose `config.model_type` is one of `model_types`."""
+def register_backbone(
+    *model_types: str, where: Callable[[PreTrainedModel], bool] | None = None
+) -> Callable[[type[Backbone]], type[Backbone]]:
+    """Class decorator: this class runs backbones whose `config.model_type` is one of `model_types`, and with `where`
+    those of any other family of which it is true."""
 
-    def register(adapter: type[Backbone]) -> type[Backbone]:
-        _REGISTRY.update(dict.fromkeys(model_types, adapter))
-        return adapter
+    def register(backbone: type[Backbone]) -> type[Backbone]:
+        _BY_MODEL_TYPE.update(dict.fromkeys(model_types, backbone))
+        if where is not None:
+            _BY_TRAIT[where] = backbone
+        return backbone
 
     return register
 
 
-def registered_backbone(model_type: str) -> type[Backbone] | None:
-    """What is registered for a family."""
-    return _REGISTRY.get(model_type)
+def backbone_class(model: PreTrainedModel) -> type[Backbone]:
+    """The class that is registered for a vision-language model, `Backbone` itself if none is."""
+    if (registered := _BY_MODEL_TYPE.get(model.config.model_type)) is not None:
+        return registered
+    return next((backbone for has_trait, backbone in _BY_TRAIT.items() if has_trait(model)), Backbone)
+
+
+def backbone_runner(model: PreTrainedModel) -> Backbone:
+    """What runs a vision-language model."""
+    return backbone_class(model)(model)

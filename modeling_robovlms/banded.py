@@ -20,8 +20,8 @@ class BandedAttention:
     frame left was itself computed from the frames before it: information travels further than the window.
     """
 
-    def __init__(self, adapter: Backbone, window: int):
-        self.adapter = adapter
+    def __init__(self, runner: Backbone, window: int):
+        self.runner = runner
         self.kept = window - 1
 
     def encode(
@@ -51,7 +51,7 @@ class BandedAttention:
         own_mask = inputs["attention_mask"].long()
         mask = past[MASK] if MASK in past else own_mask.new_zeros(rows, self.kept, 1)
         start = past[POSITION] if POSITION in past else own_mask.new_zeros(rows)
-        position_ids = self.adapter.position_ids(inputs, start)
+        position_ids = self.runner.position_ids(inputs, start)
         first = self.kept - int(mask.any(dim=(0, 2)).sum())  # frames that no row has yet are left out
         cache = DynamicCache()
         layers = len(past.named(KEYS)) if first < self.kept else 0
@@ -60,7 +60,7 @@ class BandedAttention:
             cache.update(*(kept.transpose(1, 2).flatten(2, 3) for kept in (keys, values)), layer)
         seen = mask[:, first:].flatten(1) if layers else mask[:, :0].flatten(1)
         inputs = inputs | {"attention_mask": torch.cat([seen, own_mask], dim=1)}
-        states = self.adapter.step(inputs, marks, tokens, cache, position_ids)
+        states = self.runner.step(inputs, marks, tokens, cache, position_ids)
         for layer, kept in enumerate(cache.layers):
             for name, value in ((KEYS, kept.keys), (VALUES, kept.values)):
                 newest = value[:, :, -length:]

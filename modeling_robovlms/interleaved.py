@@ -45,17 +45,17 @@ class InterleavedContinuousVLA(ContinuousVLA):
         past: VLACache | None = None,
     ) -> torch.Tensor:
         """`inputs` hold a row per real frame, or already one per sample."""
-        inputs = self.adapter.causal(inputs)
+        inputs = self.runner.causal(inputs)
         instruction = self._instruction(inputs)
         if self.is_banded:
-            banded = BandedAttention(self.adapter, self.config.window_size)
+            banded = BandedAttention(self.runner, self.config.window_size)
             if past is not None:
                 return banded.step(inputs, marks, tokens, past)[marks]
             return banded.encode(inputs, marks, tokens, frame_mask)
         if len(marks) != len(frame_mask):
-            inputs = self.adapter.join_images(inputs, frame_mask)
+            inputs = self.runner.join_images(inputs, frame_mask)
             inputs, marks = pack_tokens(inputs, marks, frame_mask, once=instruction)
-        return self.adapter.hidden_states(inputs, (marks, tokens))[marks]
+        return self.runner.hidden_states(inputs, (marks, tokens))[marks]
 
     def _instruction(self, inputs: dict[str, Any]) -> torch.Tensor | None:
         """Which tokens are the instruction, `(rows, sequence)`, where it stands in the first frame only."""
@@ -85,7 +85,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
         self._remember(inputs, state, cache)
         seen = cache[SEEN]
         joined = {name: rows[seen] for name, rows in cache.named(TOKENS).items()}
-        joined |= self.adapter.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
+        joined |= self.runner.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
         features = self.features(joined, seen, cache.get(STATE))
         return self.head.newest(features, seen, **sampling)
 
@@ -94,7 +94,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
         batch = len(cache)
         if len(inputs["input_ids"]) != batch:
             raise ValueError(f"The cache has {batch} rows, this call has {len(inputs['input_ids'])}.")
-        newest = {IMAGES + name: value for name, value in self.adapter.image_features(inputs, batch).items()}
+        newest = {IMAGES + name: value for name, value in self.runner.image_features(inputs, batch).items()}
         newest |= {
             TOKENS + name: value
             for name, value in inputs.items()

@@ -13,8 +13,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
 from ..configuration.save_listeners import tell_after_save, tell_before_upload
-from .backbone import Backbone
-from .backbone_families.choose_backbone import backbone_adapter
+from .backbone import Backbone, backbone_runner
 from .heads.action_head import ActionTargets
 from .heads.build_head import build_head
 from .heads.overlap import ChunkOverlap
@@ -53,7 +52,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def __init__(self, config: RoboVLMConfig):
         super().__init__(config)
         self.backbone = AutoModelForImageTextToText.from_config(config.vlm_config)
-        self.adapter.require_support(config)
+        self.runner.require_support(config)
 
     def _init_weights(self, module: nn.Module) -> None:
         init_layer(module)
@@ -176,7 +175,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
 
     def freeze_unused(self) -> None:
         """Freeze what never gets a gradient, so that data-parallel training needs no search for it."""
-        for parameter in self.adapter.unused_parameters(is_continuous=not self.reads_logits):
+        for parameter in self.runner.unused_parameters(is_continuous=not self.reads_logits):
             parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -204,7 +203,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def reset_action_tokens(self) -> None:
         """Start the action tokens at the mean input embedding of the vocabulary, as the backbone's embedding module
         puts it out (scaled or normalised as the family does), plus noise."""
-        embed = self.adapter.embedding_modules()[0]
+        embed = self.runner.embedding_modules()[0]
         ids = torch.arange(min(self.config.get_text_config().vocab_size, 32_000), device=self.device)
         vectors = torch.cat([embed(part[None])[0].float() for part in ids.split(4096)])
         tokens = self.action_tokens.weight
@@ -229,9 +228,9 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         self.backbone.set_output_embeddings(value)
 
     @property
-    def adapter(self) -> Backbone:
-        """How this backbone family is run."""
-        return backbone_adapter(self.backbone)
+    def runner(self) -> Backbone:
+        """What runs this backbone, in its family's way."""
+        return backbone_runner(self.backbone)
 
     # The framework's seven handles on the vision-language model.
 
@@ -262,12 +261,12 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     @property
     def text_tower(self) -> nn.Module:
         """The language model inside the vision-language model."""
-        return self.adapter.text_tower
+        return self.runner.text_tower
 
     @property
     def vision_tower(self) -> nn.Module:
         """The vision encoder inside the vision-language model."""
-        return self.adapter.vision_tower
+        return self.runner.vision_tower
 
     def text_loss(self, text: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Cross-entropy per text token of image-text samples, the VLM's own loss.
@@ -275,7 +274,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         Args:
             text: the backbone's inputs and `labels` `(rows, sequence)`, -100 where a token is given.
         """
-        logits = self.adapter.logits(dict(text))[:, :-1]
+        logits = self.runner.logits(dict(text))[:, :-1]
         targets = text["labels"][:, 1:]
         counted = targets != -100
         total = nn.functional.cross_entropy(logits[counted].float(), targets[counted], reduction="sum")
@@ -297,7 +296,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """Images `(images, 3, height, width)`, or as the backbone's processor lays them out, to what the language
         model reads of them, `(images, tokens, hidden_size)`; `image_inputs` are the processor's other image outputs.
         """
-        return self.adapter.encode_images(pixel_values, **image_inputs)
+        return self.runner.encode_images(pixel_values, **image_inputs)
 
     def predict_action_chunk(self, *args: Any, **inputs: Any) -> torch.Tensor:
         """The newest frame's chunk of normalised actions, `(batch, chunk, action_dim)`; see the structures."""
@@ -373,14 +372,14 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
 
         Every frame is a sequence of its own; structures that join frames override this.
         """
-        return self.adapter.hidden_states(inputs, (marks, tokens))[marks]
+        return self.runner.hidden_states(inputs, (marks, tokens))[marks]
 
     def _pooled(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Hidden states of the tokens that `feature_token_mask` names, max-pooled to `num_action_tokens` per row."""
         mask = inputs.pop("feature_token_mask", None)
         if mask is None:
             raise ValueError(f"feature_token_mask is missing: token_source = {self.config.token_source!r} needs it.")
-        states = self.adapter.hidden_states(inputs)
+        states = self.runner.hidden_states(inputs)
         pooled = [
             nn.functional.adaptive_max_pool1d(row[chosen].T, self.config.num_action_tokens).T
             for row, chosen in zip(states, mask, strict=True)

@@ -85,7 +85,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             logits = self._parallel_logits(inputs, action_token_mask)
             predicted, wanted = logits, labels
         else:
-            logits = self.adapter.logits(inputs)
+            logits = self.runner.logits(inputs)
             predicted, wanted = logits[:, :-1], None if labels is None else labels[:, 1:]
         output = VLAOutput(logits=logits)
         if wanted is not None:
@@ -120,7 +120,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
                 f"(chunk_size x action_dim), {len(inputs['input_ids']) * self.config.num_action_tokens} in all; got {got}."
             )
         tokens = self.action_tokens.weight.repeat(len(marks), 1)
-        return self.adapter.logits(self.adapter.bidirectional(inputs, marks), marks, tokens)
+        return self.runner.logits(self.runner.bidirectional(inputs, marks), marks, tokens)
 
     def bin_values(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Normalised values of uniform-bin tokens: the middle of each bin.
@@ -163,7 +163,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """Tokens for rows without padding, -1 where they are no action tokens."""
         count, uniform = self.config.num_action_tokens, self.config.is_uniform
         stop = None if uniform else self.config.stop_token_id
-        written = self.adapter.generate(
+        written = self.runner.generate(
             inputs,
             max_new_tokens=count,
             min_new_tokens=count if uniform else 1,

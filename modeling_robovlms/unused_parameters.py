@@ -7,29 +7,20 @@ from torch import nn
 from transformers import PreTrainedModel
 
 # Other modalities; choices of tokens and experts, which have no derivative; images as words, which have none either.
-ANYWHERE = r"audio_tower|audio_tokenizer|embed_audio|video_tower|vision_tokenizer|vqmodel|indexer|e_score_correction_bias|video_patch_projection"
-IN_FAMILIES = {
-    "deepseek_ocr2": r"query_768_resolution",  # of tiles
-    "git": r"img_temporal_embedding",  # of a video
-    "granite4_vision": r"vision_tower.*post_layernorm",
-    "granite_docling": r"connector\.fine",  # of tiles
-    "hunyuan_vl": r"image_sep",  # between tiles
-    "idefics": r"post_layernorm",  # of a pooled image
-    "janus": r"generation_embeddings|generation_aligner|generation_head",  # draws images
-    "minicpm_ocr": r"vit_merger",  # of another resolution
-    "udop": r"decoder\.embed_patches|decoder\.relative_bias\.biases\.[12]",  # of a page, which the decoder does not see
-    "vision-encoder-decoder": r"encoder\.pooler",
-}
+UNUSED_ANYWHERE = r"audio_tower|audio_tokenizer|embed_audio|video_tower|vision_tokenizer|vqmodel|indexer|e_score_correction_bias|video_patch_projection"
 
 
-def unused_parameters(model: PreTrainedModel, output_layer: nn.Module | None) -> Iterator[nn.Parameter]:
+def unused_parameters(
+    model: PreTrainedModel, family_names: str, output_layer: nn.Module | None
+) -> Iterator[nn.Parameter]:
     """What no loss on whole images and text reaches.
 
     Args:
+        family_names: pattern of names of what is not used in this family; "" if all is.
         output_layer: the vocabulary's, where it is not used; its weight counts only if it is not the input embedding's.
     """
-    patterns = [ANYWHERE, *([IN_FAMILIES[family]] if (family := model.config.model_type) in IN_FAMILIES else [])]
-    unused = re.compile(rf"(^|\.)({'|'.join(patterns)})(\.|$)")
+    names = "|".join(filter(None, (UNUSED_ANYWHERE, family_names)))
+    unused = re.compile(rf"(^|\.)({names})(\.|$)")
     for name, parameter in model.named_parameters():
         if unused.search(name):
             yield parameter

@@ -271,7 +271,7 @@ def test_pooled_tokens(family, source, backbone, contract, sample):
     mask, real = inputs["feature_token_mask"], inputs["attention_mask"].bool()
     with torch.no_grad():
         features = vla(**inputs).action_features
-        states = vla.adapter.hidden_states({n: v for n, v in inputs.items() if n != "feature_token_mask"})
+        states = vla.runner.hidden_states({n: v for n, v in inputs.items() if n != "feature_token_mask"})
     for row in range(2):
         words = states[row][mask[row]]
         thirds = [(len(words) * i // 3, -(-len(words) * (i + 1) // 3)) for i in range(3)]

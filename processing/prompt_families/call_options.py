@@ -37,7 +37,7 @@ class DeepseekOcr2Inputs(BackboneInputs):
 @register_inputs("Molmo2Processor")
 class Molmo2Inputs(BackboneInputs):
     """Which patches an image's tokens pool is counted over the whole batch: counted per image here, and by the model's
-    adapter again over whichever images there are."""
+    runner again over whichever images there are."""
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
         inputs = super().__call__(texts, images)

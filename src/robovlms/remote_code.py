@@ -18,7 +18,7 @@ from transformers.dynamic_module_utils import get_relative_imports
 from robovlms.configuration import OneStepDiscreteConfig, RoboVLMConfig
 from robovlms.configuration.package_version import VERSION
 from robovlms.configuration.save_listeners import SaveListener
-from robovlms.modeling_robovlms import STRUCTURES
+from robovlms.modeling_robovlms import STRUCTURES, families
 from robovlms.processing import RoboVLMProcessor
 
 HEADER = f"# Generated from robovlms {VERSION}; do not edit.\n"
@@ -53,10 +53,14 @@ def collect_sources(entry_modules: tuple[str, ...]) -> dict[str, str]:
     """Flat module name -> rewritten source, of the entry modules and what they import."""
     sources: dict[str, str] = {}
     origins: dict[str, str] = {}
-    waiting = list(entry_modules)
+    models = {vla.__module__ for vla in STRUCTURES.values()} & set(entry_modules)
+    backbones = (
+        {cls.__module__: cls.__name__ for cls in map(families.__dict__.get, families.__all__)} if models else {}
+    )
+    waiting = [*entry_modules, *backbones]
     while waiting:
         module = waiting.pop()
-        name = module.rpartition(".")[2]
+        name = flat_name(module)
         if origins.get(name) == module:
             continue
         if name in origins:
@@ -69,7 +73,16 @@ def collect_sources(entry_modules: tuple[str, ...]) -> dict[str, str]:
         origins[name] = module
         sources[name], imported = flattened(module)
         waiting += imported
+    for model in models:  # no module imports the families that it may meet
+        imports = [f"from .{flat_name(module)} import {name}  # noqa: E402" for module, name in backbones.items()]
+        sources[flat_name(model)] += "\n".join(["", *imports, ""])
     return sources
+
+
+def flat_name(module: str) -> str:
+    """What a module is called in a checkpoint: a family's, like the family, with what it is about."""
+    parent, name = module.split(".")[-2:]
+    return f"{name}_backbone" if parent == "families" else name
 
 
 def flattened(module: str) -> tuple[str, list[str]]:

@@ -180,6 +180,6 @@ ORIGINAL: dict[str, str] = {
     "LLaVA": "`llava`",
     "Flamingo": "`idefics`, its open reproduction; OpenFlamingo's own checkpoints are not of transformers",
     "Qwen-VL": "its successors `qwen2_vl`, `qwen2_5_vl` and `qwen3_vl`; Qwen-VL itself is remote code",
-    "MoonDream": "remote code, releases up to August 2024: an adapter written from its published interface, **untested**",
-    "UForm-Gen": "remote code: an adapter and prompts written from its published interface, **untested**",
+    "MoonDream": "remote code, releases up to August 2024: a runner written from its published interface, **untested**",
+    "UForm-Gen": "remote code: a runner and prompts written from its published interface, **untested**",
 }

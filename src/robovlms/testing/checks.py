@@ -30,7 +30,7 @@ from robovlms import (
 )
 from robovlms.data import VLACollator
 from robovlms.modeling_robovlms import RoboVLMPreTrainedModel, UnsupportedByBackbone
-from robovlms.modeling_robovlms.backbone_families.encoder_decoder import EncoderDecoderBackbone
+from robovlms.modeling_robovlms.encoder_decoder import EncoderDecoderBackbone
 
 from .samples import example_contract, example_sample
 
@@ -231,7 +231,7 @@ def keeps_causality(made: Made) -> None:
     else:
         marks = inputs["action_token_mask"]
         leak = 0.0
-        if not isinstance(made.vla.adapter, EncoderDecoderBackbone):  # its encoder reads in both directions
+        if not isinstance(made.vla.runner, EncoderDecoderBackbone):  # its encoder reads in both directions
             behind = ~marks & (marks.cumsum(dim=1) == 2) & inputs["attention_mask"].bool()
             behind[:-1] = False  # the newest frame's
             assert behind.any(), "nothing stands behind the action tokens"
@@ -299,7 +299,7 @@ def lora_trains_saves_and_stays_causal(made: Made) -> None:
         def fresh() -> RoboVLMPreTrainedModel:
             return type(made.vla).from_pretrained(folder).eval()
 
-        output = made.vla.adapter.output_layer
+        output = made.vla.runner.output_layer
         linear = [
             name
             for name, module in made.vla.named_modules()

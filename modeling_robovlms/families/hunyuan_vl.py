@@ -1,4 +1,4 @@
-"""Families whose positions must be given."""
+"""HunYuan-VL."""
 
 from typing import Any
 
@@ -10,6 +10,8 @@ from ..backbone import Backbone, register_backbone
 @register_backbone("hunyuan_vl")
 class HunYuanVLBackbone(Backbone):
     """The last axis of its positions numbers the images; left alone it goes on counting from one row to the next."""
+
+    unused_names = r"image_sep"  # between tiles
 
     def position_ids(self, inputs: dict[str, Any], start: torch.Tensor) -> torch.Tensor:
         is_image = inputs["mm_token_type_ids"] == 1

@@ -1,13 +1,12 @@
-"""Families that take the images of a row side by side."""
+"""Backbones that take the images of a row side by side."""
 
 from typing import Any
 
 import torch
 
-from ..backbone import Backbone, register_backbone
+from .backbone import Backbone
 
 
-@register_backbone("idefics2", "idefics3", "smolvlm", "granite_docling")
 class ImagesPerSampleBackbone(Backbone):
     """Pixels are `(rows, images, ...)`, not one entry per image; all-zero images are skipped."""
 

@@ -1,23 +1,10 @@
-"""Families whose image tokens see each other in both directions."""
+"""Molmo 2."""
 
 from typing import Any
 
 import torch
 
-from ..backbone import Backbone, UnsupportedByBackbone, register_backbone
-
-
-@register_backbone("gemma3", "gemma4", "gemma4_unified", "shieldgemma2")
-class GemmaBackbone(Backbone):
-    """The tokens of one image see each other, unless there is a past (Gemma 4: where its text config says so)."""
-
-    def require_keys_and_values(self) -> None:
-        super().require_keys_and_values()
-        if getattr(self.model.config.get_text_config(), "use_bidirectional_attention", None) is not None:
-            raise UnsupportedByBackbone(
-                f"frame_attention = 'banded' runs frames after a past, in which the tokens of an image in {self.family!r} "
-                "no longer see each other. Use 'window'."
-            )
+from ..backbone import Backbone, register_backbone
 
 
 @register_backbone("molmo2")

@@ -1,6 +1,7 @@
-"""Families that live on the Hub as code of their own, written from their published interfaces and **untested**.
+"""MoonDream, releases up to August 2024.
 
-Their classes must be registered before `from_backbone`, for `AutoConfig` and `AutoModelForImageTextToText`.
+Its classes live on the Hub as code of their own, and must be registered for `AutoConfig` and
+`AutoModelForImageTextToText` before `from_backbone`. Written from the published interface, and **untested**.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from ..backbone import Backbone, register_backbone
 
 @register_backbone("moondream1")
 class MoondreamBackbone(Backbone):
-    """MoonDream's releases up to August 2024: a vision encoder and a Phi language model, and no forward over both."""
+    """A vision encoder and a Phi language model, and no forward over both."""
 
     @property
     def entry(self) -> nn.Module:
@@ -43,16 +44,3 @@ class MoondreamBackbone(Backbone):
 
     def run(self, inputs: dict[str, Any]) -> torch.Tensor:
         return self.model.text_model(**inputs, output_hidden_states=True).hidden_states[-1]
-
-
-@register_backbone("vlm")
-class UFormGenBackbone(Backbone):
-    """UForm-Gen: one placeholder becomes an image's latents inside the model, so its output is longer than its input."""
-
-    takes_several_images = False
-
-    def accepted(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        mask = inputs["attention_mask"]
-        latents = mask.new_ones(len(mask), self.model.config.image_pooler_num_latents - 1)
-        inputs = inputs | {"images": inputs["pixel_values"], "attention_mask": torch.cat([latents, mask], dim=1)}
-        return super().accepted({name: value for name, value in inputs.items() if name != "pixel_values"})

@@ -1,15 +1,29 @@
-"""Encoder-decoder families: action tokens are read in the decoder."""
+"""Backbones of an encoder and a decoder, of whatever family: action tokens are read in the decoder."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
-from ...configuration.configuration_robovlms import RoboVLMConfig
-from ..backbone import Backbone, UnsupportedByBackbone
+from ..configuration.configuration_robovlms import RoboVLMConfig
+from .backbone import Backbone, UnsupportedByBackbone, forward_names, register_backbone
 
 
+def prompts_the_encoder(model: PreTrainedModel) -> bool:
+    """Whether this is an encoder that reads text, and a decoder."""
+    return "input_ids" in forward_names(type(model)) and (
+        model.config.is_encoder_decoder or model.config.get_text_config().is_encoder_decoder
+    )
+
+
+def prompts_the_decoder(model: PreTrainedModel) -> bool:
+    """Whether only the decoder reads text."""
+    return "input_ids" not in forward_names(type(model))
+
+
+@register_backbone(where=prompts_the_encoder)
 class EncoderDecoderBackbone(Backbone):
     """The encoder reads images and prompt without the action tokens; the decoder reads a start token and them.
 
@@ -72,6 +86,7 @@ class EncoderDecoderBackbone(Backbone):
         return [module for name, module in decoder_embeddings(self.model)]
 
 
+@register_backbone(where=prompts_the_decoder)
 class DecoderPromptBackbone(Backbone):
     """Only the decoder reads text, the encoder one image: the whole prompt goes to the decoder."""
 

@@ -1,4 +1,4 @@
-"""Families with a way of generating of their own."""
+"""Janus."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from ..backbone import Backbone, register_backbone
 
 @register_backbone("janus")
 class JanusBackbone(Backbone):
-    """Its own way loses the logits processors of text."""
+    """Its own way of generating loses the logits processors of text."""
+
+    unused_names = r"generation_embeddings|generation_aligner|generation_head"  # draws images
 
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
         return GenerationMixin.generate(self.model, **self.generation_inputs(inputs), **options)

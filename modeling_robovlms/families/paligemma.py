@@ -1,4 +1,4 @@
-"""Prefix language models."""
+"""PaliGemma, a prefix language model."""
 
 from typing import Any
 

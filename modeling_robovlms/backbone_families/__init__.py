@@ -1,1 +1,0 @@
-"""Families that need more than the general adapter, each with its reason."""
