@@ -1,43 +1,46 @@
 """Llama 4."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
-from ...configuration.configuration_robovlms import RoboVLMConfig
-from ..backbone import Backbone, UnsupportedByBackbone, register_backbone
-
-
-class _Reached(Exception):
-    """Ends a forward at the vocabulary's output layer."""
+from ..backbone import Backbone, register_backbone
 
 
 @register_backbone("llama4")
 class Llama4Backbone(Backbone):
-    """In transformers 5.24 its forward fails behind the output layer (its output lacks `image_outputs`): end it there."""
-
-    def require_support(self, config: RoboVLMConfig) -> None:
-        super().require_support(config)
-        if config.structure == "one_step_discrete" and transformers.__version__.startswith("5.24."):
-            raise UnsupportedByBackbone(
-                "backbone 'llama4': its forward fails in transformers 5.24, so that it writes no tokens. Use another version, "
-                "or OneStepContinuousVLA."
-            )
+    """In transformers 5.24 the forward of the whole model reads `image_outputs` of its language model's output, which has
+    none: it gets one here."""
 
     def run_to_vocabulary(self, inputs: dict[str, Any]) -> torch.Tensor:
-        reached: list[torch.Tensor] = []
+        with given_image_outputs(self.model):
+            return super().run_to_vocabulary(inputs)
 
-        def tap(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-            reached.append(arguments[0])
-            raise _Reached
+    def logits(
+        self, inputs: dict[str, Any], token_mask: torch.Tensor | None = None, tokens: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        with given_image_outputs(self.model):
+            return super().logits(inputs, token_mask, tokens)
 
-        handle = self.output_layer.register_forward_pre_hook(tap)
-        try:
-            self.model(**inputs)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
-        return reached[0]
+    def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
+        with given_image_outputs(self.model):
+            return super().generate(inputs, **options)
+
+
+@contextmanager
+def given_image_outputs(model: PreTrainedModel) -> Iterator[None]:
+    """While open, what the language model puts out has `image_outputs`: None."""
+
+    def give(module: nn.Module, arguments: Any, output: ModelOutput) -> None:
+        output.image_outputs = None
+
+    handle = model.get_submodule("language_model").register_forward_hook(give)
+    try:
+        yield
+    finally:
+        handle.remove()

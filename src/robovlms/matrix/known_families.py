@@ -140,7 +140,7 @@ QUIRKS: dict[str, str] = {
     "kosmos-2.5": "no base model; 2,048 tokens per image; the processor alone takes one image",
     "lfm2_vl": "convolution layers",
     "lfm3_vl": "convolution layers",
-    "llama4": "no base model; its forward fails in transformers 5.24 behind the hidden states",
+    "llama4": "no base model; its own forward fails in transformers 5.24, the runner completes it",
     "llava": "the vision encoder's last layer is not used",
     "llava_next": ANYRES,
     "llava_next_video": ANYRES,
