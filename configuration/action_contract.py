@@ -5,12 +5,17 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from .safety_limits import SafetyLimits
 from .serialization import ADDED_LATER, StrictRecord
 
 NormalizationMode = Literal["quantile", "min_max", "mean_std", "none"]
+UNKNOWN = "unknown"
+"""What nobody has said and no data has shown. It is never replaced by a guess."""
+Mode = Literal["unknown", "delta", "absolute", "velocity"]
+Frame = Literal["unknown", "world", "base", "tool", "joint"]
+RotationName = Literal["unknown", "none", "euler_xyz", "axis_angle", "quaternion_xyzw", "quaternion_wxyz", "rot6d"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class VectorSpec(StrictRecord):
 
     Args:
         names: one name per dimension.
-        units: one unit per dimension ("m", "rad", "1" for none).
+        units: one unit per dimension ("m", "rad", "1" for none, "unknown"); empty where all are unknown.
         normalization: "quantile" clamps to [q01, q99] and maps to [-1, 1]; "min_max" maps [min, max] to [-1, 1]
             without clamping; "mean_std" standardises; "none" leaves values alone.
         statistics: required by every mode but "none".
@@ -147,9 +152,10 @@ class ActionContract(StrictRecord):
         history_stride: control steps between two observations of the window.
         state: the proprioceptive state, if the policy uses it.
         grippers: the on/off dimensions of the action.
-        rotation: how the action's rotation is written.
+        rotation: how the action's rotation is written ("none": it has none).
         frame: the frame in which the action is expressed.
-        mode: "delta" (relative to the present pose) or "absolute".
+        mode: "absolute" (targets), "delta" (relative to the present pose) or "velocity" (per second).
+            These three are "unknown" until somebody says them; whatever needs one refuses then (`require_known`).
         safety: limits on what a robot is told, where somebody has set them.
     """
 
@@ -163,9 +169,9 @@ class ActionContract(StrictRecord):
     history_stride: int = 1
     state: VectorSpec | None = None
     grippers: tuple[GripperSpec, ...] = ()
-    rotation: Literal["none", "euler_xyz", "axis_angle", "quaternion_xyzw", "quaternion_wxyz", "rot6d"] = "none"
-    frame: Literal["world", "base", "tool", "joint"] = "base"
-    mode: Literal["delta", "absolute"] = "delta"
+    rotation: RotationName = UNKNOWN
+    frame: Frame = UNKNOWN
+    mode: Mode = UNKNOWN
     notes: str = ""
     safety: SafetyLimits | None = field(default=None, metadata=ADDED_LATER)
 
@@ -198,6 +204,22 @@ class ActionContract(StrictRecord):
             self.safety.require_widths(self.action_dim, self.state_dim)
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """The fields that nobody has declared, of `mode`, `frame`, `rotation` and `units` (of the action)."""
+        fields = [name for name in ("mode", "frame", "rotation") if getattr(self, name) == UNKNOWN]
+        if not self.action.units or UNKNOWN in self.action.units:
+            fields.append("units")
+        return tuple(fields)
+
+    def require_known(self, *fields: str, purpose: str) -> None:
+        """Raises ValueError, with how to declare them, where one of `fields` is unknown; `purpose` says what needs it."""
+        if missing := [name for name in fields if name in self.unknown]:
+            names = " and ".join(missing)
+            raise ValueError(
+                f"{purpose} needs {names}, unknown in the contract of {self.embodiment!r}. {how_to_declare(missing[0])}"
+            )
+
+    @property
     def action_dim(self) -> int:
         return self.action.dim
 
@@ -226,3 +248,15 @@ class ActionContract(StrictRecord):
     @classmethod
     def from_json(cls, file: str | Path) -> Self:
         return cls.from_dict(json.loads(Path(file).read_text()))
+
+
+def how_to_declare(field: str) -> str:
+    """Where somebody who knows a field of the contract says it, in words."""
+    values = {"mode": Mode, "frame": Frame, "rotation": RotationName}
+    options = [value for value in get_args(values[field]) if value != UNKNOWN] if field in values else []
+    listed = f" ({', '.join(options)})" if options else ""
+    return (
+        f"Declare {field}{listed}: as a key of the dataset in the recipe, in action_contract(dataset, {field}=...), or, of a "
+        f"checkpoint that is trained, with processor.contracts[name] = contract.replace({field}=...) and save model and "
+        "processor again."
+    )

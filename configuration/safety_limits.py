@@ -1,10 +1,10 @@
 """What a robot may be told to do at most."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from .serialization import StrictRecord
+from .serialization import ADDED_LATER, StrictRecord
 
 OnViolation = Literal["clamp", "stop"]
 PerDimension = tuple[float | None, ...]
@@ -44,8 +44,10 @@ class SafetyLimits(StrictRecord):
     Args:
         low, high: of each dimension.
         max_velocity: per second. Of displacements ("delta" actions) it is the action times the control frequency, of
-            targets ("absolute" ones) their change.
+            targets ("absolute" ones) their change, of velocities the action itself.
         max_acceleration: per second squared: how fast that velocity may change.
+        max_lead: how far a target ("absolute" action) may lie from where the robot is; one control step at `max_velocity`
+            where it isn't given. A robot that follows its targets late needs more, or is slowed down.
         workspace: a box for the end effector.
         max_observation_age: seconds between an observation and an action that follows from it.
         watchdog: seconds without a new action after which the robot is stopped.
@@ -61,9 +63,10 @@ class SafetyLimits(StrictRecord):
     max_observation_age: float | None = None
     watchdog: float | None = None
     on_violation: OnViolation = "stop"
+    max_lead: PerDimension | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
-        for name in ("max_velocity", "max_acceleration"):
+        for name in ("max_velocity", "max_acceleration", "max_lead"):
             if any(value is not None and value <= 0 for value in getattr(self, name) or ()):
                 raise ValueError(f"SafetyLimits.{name} must be positive, got {getattr(self, name)}.")
         for name in ("max_observation_age", "watchdog"):
@@ -76,7 +79,7 @@ class SafetyLimits(StrictRecord):
 
     def require_widths(self, action_dim: int, state_dim: int) -> None:
         """Raises ValueError where the limits are of another action or state."""
-        for name in ("low", "high", "max_velocity", "max_acceleration"):
+        for name in ("low", "high", "max_velocity", "max_acceleration", "max_lead"):
             value = getattr(self, name)
             if value is not None and len(value) != action_dim:
                 raise ValueError(f"SafetyLimits.{name} has {len(value)} entries for {action_dim} action dimensions.")

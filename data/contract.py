@@ -1,5 +1,7 @@
 """The action contract of a dataset: its names, cameras, frequency and statistics, ready for a processor."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,45 @@ from ..configuration.action_contract import (
     Statistics,
     VectorSpec,
 )
-from .known_embodiments import KnownEmbodiment
+from ..configuration.serialization import StrictRecord
+from .known_embodiments import KnownEmbodiment, known_recording
 from .statistics import statistics
+
+
+@dataclass(frozen=True)
+class GripperChoice(StrictRecord):
+    """An on/off dimension of a dataset's actions, by name or by index, where `GripperSpec` has its index only.
+
+    Args:
+        open_value, closed_value: in the dataset's units.
+        name, dim: which dimension; one of the two.
+    """
+
+    open_value: float
+    closed_value: float
+    name: str | None = None
+    dim: int | None = None
+
+    def validate(self) -> None:
+        if (self.name is None) == (self.dim is None):
+            raise ValueError(f"grippers: give each its 'name' or its 'dim', got name={self.name!r}, dim={self.dim}.")
+
+    def among(self, names: Sequence[str]) -> GripperSpec:
+        """The gripper of an action with these names; raises ValueError listing them where its name is not there."""
+        if self.dim is not None:
+            return GripperSpec(self.dim, self.open_value, self.closed_value)
+        if self.name not in names:
+            raise ValueError(f"grippers: no action dimension is called {self.name!r}, there are {list(names)}.")
+        return GripperSpec(list(names).index(self.name), self.open_value, self.closed_value)
 
 
 def action_contract(
     dataset,
     n_action_steps: int = 1,
-    grippers: tuple[GripperSpec, ...] | None = None,
+    grippers: Sequence[GripperSpec | GripperChoice] | None = None,
     normalization: NormalizationMode = "quantile",
     use_state: bool = True,
+    units: Sequence[str] | None = None,
     **fields: Any,
 ) -> ActionContract:
     """The contract under which a policy trained on `dataset` acts.
@@ -38,19 +69,23 @@ def action_contract(
             grippers are regressed.
         normalization: of actions and state: "quantile", "min_max", "mean_std" or "none".
         use_state: whether the policy sees the proprioceptive state.
+        units: of the action's dimensions; the dataset's own, or those of the known embodiment, by default.
         fields: other fields of the contract (`rotation`, `frame`, `mode`, ...).
 
     Raises:
         ValueError: where a known embodiment's frequency or action width is not the dataset's.
     """
     computed = statistics(dataset)
-    known = dataset.known_embodiment
+    known = dataset.known_embodiment or known_recording(dataset.embodiment, dataset.action_names, dataset.fps)
     if known is not None:
         fields = _conventions(known, dataset) | fields
         grippers = known.grippers if grippers is None and dataset.transform is None else grippers
     action_names = dataset.action_names
     crop_of = getattr(dataset, "random_crop", lambda camera: None)
-    units = dataset.action_units or (known.units if known is not None and dataset.transform is None else ())
+    if grippers is not None:
+        grippers = tuple(one.among(action_names) if isinstance(one, GripperChoice) else one for one in grippers)
+    if units is None:
+        units = dataset.action_units or (known.units if known is not None and dataset.transform is None else ())
     state = None
     if use_state and "state" in computed:
         state = _vector(dataset.state_names, dataset.state_units or (), computed["state"], normalization)

@@ -4,11 +4,11 @@ LeRobot's format has no place for the frame, the rotation convention or the grip
 its facts come from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ..configuration.action_contract import GripperSpec
+from ..configuration.action_contract import UNKNOWN, Frame, GripperSpec, Mode, RotationName
 from ..configuration.serialization import StrictRecord
 
 EULER_DELTA = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
@@ -38,9 +38,9 @@ class KnownEmbodiment(StrictRecord):
     action_names: tuple[str, ...]
     units: tuple[str, ...]
     sources: tuple[str, ...]
-    rotation: Literal["none", "euler_xyz", "axis_angle", "quaternion_xyzw", "quaternion_wxyz", "rot6d"] = "none"
-    frame: Literal["world", "base", "tool", "joint"] = "base"
-    mode: Literal["delta", "absolute"] = "delta"
+    rotation: RotationName = UNKNOWN
+    frame: Frame = UNKNOWN
+    mode: Mode = UNKNOWN
     grippers: tuple[GripperSpec, ...] = ()
     notes: str = ""
 
@@ -55,6 +55,8 @@ BRIDGE = KnownEmbodiment(
     action_names=EULER_DELTA,
     units=POSE_UNITS,
     rotation="euler_xyz",
+    frame="base",
+    mode="delta",
     grippers=OPEN_IS_ONE,
     sources=(
         f"{OPENVLA}: bridge_orig_dataset_transform (actions relabelled as differences of reached poses, gripper "
@@ -73,6 +75,8 @@ FRACTAL = KnownEmbodiment(
     action_names=EULER_DELTA,
     units=POSE_UNITS,
     rotation="euler_xyz",
+    frame="base",
+    mode="delta",
     grippers=OPEN_IS_ONE,
     sources=(
         f"{OPENVLA}: rt1_dataset_transform (world_vector, rotation_delta, gripper made absolute, 1 = open)",
@@ -89,6 +93,8 @@ BC_Z = KnownEmbodiment(
     action_names=EULER_DELTA,
     units=POSE_UNITS,
     rotation="axis_angle",
+    frame="base",
+    mode="delta",
     grippers=OPEN_IS_ONE,
     sources=(
         f"{OPENVLA}: bc_z_dataset_transform (first waypoint of future/xyz_residual and future/axis_angle_residual, "
@@ -106,6 +112,8 @@ LANGUAGE_TABLE = KnownEmbodiment(
     action_names=EULER_DELTA,
     units=POSE_UNITS,
     rotation="euler_xyz",
+    frame="base",
+    mode="delta",
     sources=(
         f"{OPENVLA}: language_table_dataset_transform (the two-dimensional action padded with zeros, gripper 1)",
         "cameras, 10 Hz: meta/info.json of the Hub id",
@@ -122,6 +130,7 @@ DROID = KnownEmbodiment(
     control_frequency=15,
     action_names=(*JOINTS, "gripper"),
     units=(*("rad",) * 7, "1"),
+    rotation="none",
     frame="joint",
     mode="absolute",
     grippers=(GripperSpec(7, open_value=0.0, closed_value=1.0),),
@@ -142,12 +151,44 @@ CALVIN = KnownEmbodiment(
     units=("2 cm", "2 cm", "2 cm", "0.05 rad", "0.05 rad", "0.05 rad", "1"),
     rotation="euler_xyz",
     frame="world",
+    mode="delta",
     grippers=(GripperSpec(6, open_value=1.0, closed_value=-1.0),),
     sources=("github.com/mees/calvin dataset/README.md (rel_actions: scaled by 50 and 20, clipped to [-1, 1])",),
     notes="Angles are differences of Euler angles of the tool in the world frame.",
 )
 
-KNOWN_EMBODIMENTS = {entry.name: entry for entry in (BRIDGE, FRACTAL, BC_Z, LANGUAGE_TABLE, DROID, CALVIN)}
+TABLETOP = KnownEmbodiment(
+    name="tabletop",
+    datasets=(),
+    cameras=("static", "gripper"),
+    control_frequency=20,
+    action_names=("delta_x", "delta_y", "delta_z", "delta_roll", "delta_pitch", "delta_yaw", "gripper"),
+    units=(*("2 cm",) * 3, *("0.2 rad",) * 3, "1 open, -1 closed"),
+    rotation="euler_xyz",
+    frame="world",
+    mode="delta",
+    grippers=(GripperSpec(6, open_value=1.0, closed_value=-1.0),),
+    sources=("robovlms.simulators.tabletop.interface",),
+    notes="Recorded by `robovlms collect`.",
+)
+
+SAWYER = KnownEmbodiment(
+    name="sawyer",
+    datasets=(),
+    cameras=("corner4", "gripperPOV"),
+    control_frequency=80,
+    action_names=("delta_x", "delta_y", "delta_z", "grab_effort"),
+    units=(*("1 cm",) * 3, "1 closes, -1 opens"),
+    rotation="none",
+    frame="world",
+    mode="delta",
+    sources=("robovlms.simulators.metaworld.interface",),
+    notes="Recorded by `robovlms collect`. The effort is a force, not an on/off command.",
+)
+
+KNOWN_EMBODIMENTS = {
+    entry.name: entry for entry in (BRIDGE, FRACTAL, BC_Z, LANGUAGE_TABLE, DROID, CALVIN, TABLETOP, SAWYER)
+}
 
 
 def known_embodiment(dataset: str | Path) -> KnownEmbodiment | None:
@@ -157,3 +198,10 @@ def known_embodiment(dataset: str | Path) -> KnownEmbodiment | None:
         if name in entry.datasets or Path(name).name in {Path(known).name for known in entry.datasets}:
             return entry
     return None
+
+
+def known_recording(embodiment: str, action_names: Sequence[str], fps: float) -> KnownEmbodiment | None:
+    """The entry of a dataset without a name of its own: embodiment, action names and frequency are all the entry's."""
+    entry = KNOWN_EMBODIMENTS.get(embodiment)
+    same = entry is not None and entry.action_names == tuple(action_names) and entry.control_frequency == fps
+    return entry if same else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..configuration.action_contract import UNKNOWN, how_to_declare
 from .environments import MakeEnv
 from .rollout import Episode
 
@@ -33,6 +34,7 @@ class Conventions:
         theirs["grippers"] = tuple((one.dim, one.open_value, one.closed_value) for one in contract.grippers)
         return [
             f"{name}: the policy's contract says {value!r}, the suite takes {getattr(self, name)!r}"
+            + (f". {how_to_declare(name)}" if value == UNKNOWN else "")
             for name, value in theirs.items()
             if getattr(self, name) is not None and getattr(self, name) != value
         ]

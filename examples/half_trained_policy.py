@@ -40,6 +40,9 @@ def contract() -> ActionContract:
         control_frequency=20.0,
         chunk_size=CHUNK,
         n_action_steps=CHUNK,
+        rotation="none",
+        frame="world",
+        mode="delta",
     )
 
 

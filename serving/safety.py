@@ -12,6 +12,7 @@ import numpy as np
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.safety_limits import SafetyLimits
+from .realtime.deadlines import holding_action
 
 logger = logging.getLogger(__name__)
 REMEMBERED = 1000
@@ -41,7 +42,8 @@ class SafetyEnvelope:
     """Checks every action before the robot gets it. Violations are logged and counted in any case.
 
     Where limits contradict each other (a velocity that can't be braked before the workspace ends), they give way in the
-    order acceleration, velocity, value, workspace: the last is kept.
+    order acceleration, velocity, value, workspace, lead: the last is kept. A robot that stands outside of its values or
+    workspace comes back to them by as much at a time as its lead allows.
 
     Args:
         contract: of the actions.
@@ -52,7 +54,8 @@ class SafetyEnvelope:
         violations: the last 1000 of them.
 
     Raises:
-        ValueError: there are no limits, or they need something that the contract does not have.
+        ValueError: there are no limits, or they need something that the contract does not have; the contract's mode is
+            unknown.
     """
 
     def __init__(self, contract: ActionContract, limits: SafetyLimits | None = None):
@@ -62,7 +65,8 @@ class SafetyEnvelope:
                 f"the contract of {contract.embodiment!r} has no safety limits: pass some, or put them into the contract."
             )
         chosen.require_widths(contract.action_dim, contract.state_dim)
-        if chosen.workspace is not None and contract.mode == "delta" and contract.state is None:
+        contract.require_known("mode", purpose="a safety envelope")
+        if chosen.workspace is not None and contract.mode != "absolute" and contract.state is None:
             raise ValueError("a workspace for displacements needs the position, and this policy has no state.")
         self.contract, self.limits = contract, chosen
         self.counts: Counter[str] = Counter()
@@ -86,7 +90,7 @@ class SafetyEnvelope:
 
         Args:
             state: the contract's, for a workspace of displacements.
-            position: what the dimensions of an absolute action are now, for the velocity of the first one.
+            position: what the dimensions of an absolute action are now, for the velocity of the first one and the lead.
             observation_age: seconds since the observation that the action follows from.
 
         Raises:
@@ -106,7 +110,7 @@ class SafetyEnvelope:
         if self._previous is None:
             self._begin(position)
         allowed, found = action, list[Violation]()
-        for name, low, high in self._bounds(state):
+        for name, low, high in self._bounds(state, position):
             clamped = allowed.clip(low, np.maximum(low, high))
             found += self._violations(name, action, allowed, clamped)
             allowed = clamped
@@ -120,12 +124,37 @@ class SafetyEnvelope:
         self._step += 1
         return allowed.astype(np.float32)
 
+    def hold(self, last: np.ndarray | None, position: np.ndarray | None = None) -> np.ndarray | None:
+        """The command that keeps the robot where it is, `(action_dim,)`, within the limits.
+
+        No displacement or velocity; of absolute actions the last target again, brought within the lead of where the robot
+        is, or where it is if nothing was sent yet. It never raises for a limit and heeds no acceleration: it is how the
+        robot stops.
+
+        Args:
+            last: what the robot was sent last, None if nothing.
+            position: what the dimensions of an absolute action are now, None where the robot does not tell.
+
+        Returns:
+            None where there is nothing to send: the robot was sent nothing and does not tell where it is.
+        """
+        start = position if last is None and self.contract.mode == "absolute" else last
+        if start is None:
+            return None
+        held = holding_action(self.contract, np.asarray(start, dtype=np.float64))
+        if self.contract.mode == "absolute":
+            for _, low, high in (self._values(), *self._lead(position)):
+                held = held.clip(low, np.maximum(low, high))
+        self._before = self._previous = held
+        return held.astype(np.float32)
+
     def _begin(self, position: np.ndarray | None) -> None:
         """What "the action before" is at the first step."""
-        if self.contract.mode == "delta":
+        if self.contract.mode != "absolute":
             self._previous = np.zeros(self.contract.action_dim)
             return
-        if position is None and (self.limits.max_velocity or self.limits.max_acceleration):
+        limited = (self.limits.max_velocity, self.limits.max_acceleration, self.limits.max_lead)
+        if position is None and any(limit is not None for limit in limited):
             raise SafetyStop(
                 "the robot's position is not known, so neither is the velocity of the first absolute action"
             )
@@ -134,27 +163,50 @@ class SafetyEnvelope:
         )
         self._before = self._previous = known
 
-    def _bounds(self, state: np.ndarray | None) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    def _bounds(
+        self, state: np.ndarray | None, position: np.ndarray | None
+    ) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """Lower and upper bounds of the action by each limit, the strongest last."""
-        limits, frequency = self.limits, self.contract.control_frequency
+        # What a velocity is in actions: displacements and changes of targets are per control step.
+        limits, frequency = self.limits, 1.0 if self.contract.mode == "velocity" else self.contract.control_frequency
         bounds = []
         assert self._previous is not None
         absolute = self.contract.mode == "absolute"
         if limits.max_acceleration is not None:
-            reach = _numbers(limits.max_acceleration, np.inf) / frequency**2
+            reach = _numbers(limits.max_acceleration, np.inf) / (frequency * self.contract.control_frequency)
             middle = 2 * self._previous - self._before if absolute else self._previous
             bounds.append(("acceleration", middle - reach, middle + reach))
         if limits.max_velocity is not None:
             reach = _numbers(limits.max_velocity, np.inf) / frequency
             middle = self._previous if absolute else np.zeros_like(self._previous)
             bounds.append(("velocity", middle - reach, middle + reach))
-        free = np.full(self.contract.action_dim, np.inf)
-        low = _numbers(limits.low, -np.inf) if limits.low is not None else -free
-        high = _numbers(limits.high, np.inf) if limits.high is not None else free
-        bounds.append(("value", low, high))
+        bounds.append(self._values())
         if limits.workspace is not None:
             bounds.append(("workspace", *self._box(state)))
-        return bounds
+        return [*bounds, *self._lead(position)]
+
+    def _values(self) -> tuple[str, np.ndarray, np.ndarray]:
+        free = np.full(self.contract.action_dim, np.inf)
+        low, high = self.limits.low, self.limits.high
+        return (
+            "value",
+            _numbers(low, -np.inf) if low is not None else -free,
+            _numbers(high, np.inf) if high is not None else free,
+        )
+
+    def _lead(self, position: np.ndarray | None) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """How far a target may lie from where the robot is; nothing where that is not known or not limited."""
+        limits = self.limits
+        if position is None or self.contract.mode != "absolute":
+            return []
+        if limits.max_lead is not None:
+            reach = _numbers(limits.max_lead, np.inf)
+        elif limits.max_velocity is not None:
+            reach = _numbers(limits.max_velocity, np.inf) / self.contract.control_frequency
+        else:
+            return []
+        here = np.asarray(position, dtype=np.float64)
+        return [("lead", here - reach, here + reach)]
 
     def _box(self, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         box = self.limits.workspace
@@ -168,8 +220,9 @@ class SafetyEnvelope:
             raise SafetyStop(f"step {self._step}: the workspace can't be minded without the state")
         place = np.asarray(state, dtype=np.float64)[list(box.state_dims)]
         # Outside already, the robot may stay or come back, but is not sent back.
-        low[dims] = np.minimum(0.0, np.array(box.low) - place) / box.action_scale
-        high[dims] = np.maximum(0.0, np.array(box.high) - place) / box.action_scale
+        step = box.action_scale / (self.contract.control_frequency if self.contract.mode == "velocity" else 1.0)
+        low[dims] = np.minimum(0.0, np.array(box.low) - place) / step
+        high[dims] = np.maximum(0.0, np.array(box.high) - place) / step
         return low, high
 
     def _violations(self, limit: str, asked: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[Violation]:

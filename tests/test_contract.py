@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,3 +229,19 @@ def test_config_errors_name_the_field(config_class, values, message):
 def test_gripper_dims_outside_the_action_are_refused(values):
     with pytest.raises((ValueError, StrictDataclassError), match="gripper_dims"):
         PolicyHeadContinuousConfig(vlm_config={"model_type": "smolvlm"}, **values)
+
+
+def test_what_nobody_said_is_unknown():
+    """An old contract loads as it was; a new one says that it does not know, and what needs to know refuses."""
+    fields = CONTRACT.to_dict()
+    new = ActionContract.from_dict(
+        {name: fields[name] for name in fields if name not in ("mode", "frame", "rotation")}
+    )
+    assert (new.mode, new.frame, new.rotation) == ("unknown",) * 3 and new.unknown == ("mode", "frame", "rotation")
+    assert CONTRACT.unknown == () and new.replace(action=VectorSpec(("x", "grip"))).unknown[-1] == "units"
+    with pytest.raises(ValueError, match=r"a robot needs mode, unknown.*Declare mode \(delta, absolute, velocity\)"):
+        new.require_known("mode", purpose="a robot")
+    folder = Path(__file__).parent / "frozen" / "robovlms-0.1.0"
+    (saved,) = json.loads((folder / "processor_config.json").read_text())["robovlms"]["contracts"].values()
+    record = json.loads((folder / "checkpoint_record.json").read_text())
+    assert ActionContract.from_dict(saved).to_dict() == saved and saved in record["contracts"].values()

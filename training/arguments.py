@@ -20,7 +20,8 @@ class VLAArguments:
         metadata={
             "help": "LeRobot or CALVIN datasets, each a folder, a Hub id or a JSON object (in YAML: a mapping) with "
             "'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'revision', 'columns', "
-            "'tolerance_s', 'format'. Several are mixed; several embodiments get a contract each."
+            "'tolerance_s', 'format', 'mode', 'frame', 'rotation', 'grippers', 'units'. Several are mixed; several "
+            "embodiments get a contract each."
         }
     )
     eval_dataset: list[str] | None = field(

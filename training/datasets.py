@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from transformers import AutoConfig
 
-from ..configuration.action_contract import ActionContract, Statistics
+from ..configuration.action_contract import ActionContract, Frame, Mode, RotationName, Statistics
 from ..configuration.serialization import StrictRecord
 from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, action_contract
+from ..data.contract import GripperChoice
 from ..data.lerobot_columns import check_columns
 from ..modeling_robovlms import STRUCTURES
 from .arguments import VLAArguments
@@ -35,6 +36,7 @@ class DatasetSpec(StrictRecord):
         columns: which of a LeRobot dataset's columns are what, where it calls them otherwise (see `LeRobotDataset`).
         tolerance_s: how far a video frame may be from its row's timestamp, of a LeRobot dataset.
         format: "lerobot" or "calvin".
+        mode, frame, rotation, grippers, units: what its actions mean, where its files don't say; as in `action_contract`.
     """
 
     path: str
@@ -47,6 +49,11 @@ class DatasetSpec(StrictRecord):
     columns: dict | None = None
     tolerance_s: float | None = None
     format: Literal["lerobot", "calvin"] = "lerobot"
+    mode: Mode | None = None
+    frame: Frame | None = None
+    rotation: RotationName | None = None
+    grippers: tuple[GripperChoice, ...] | None = None
+    units: tuple[str, ...] | None = None
 
     def validate(self) -> None:
         if self.weight is not None and not self.weight > 0:
@@ -57,6 +64,12 @@ class DatasetSpec(StrictRecord):
         given = [name for name in OF_LEROBOT if getattr(self, name) is not None]
         if self.format == "calvin" and given:
             raise ValueError(f"DatasetSpec: {', '.join(given)} are of LeRobot datasets, not of CALVIN folders.")
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """What it says of its actions, for `action_contract`."""
+        values = {name: getattr(self, name) for name in ("mode", "frame", "rotation", "grippers", "units")}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def parse(cls, text: str) -> "DatasetSpec":
@@ -146,12 +159,14 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
             must have in common.
     """
     contracts: dict[str, ActionContract] = {}
-    for part in parts(dataset):
+    specs = [DatasetSpec.parse(text) for text in arguments.dataset]
+    for part, spec in zip(parts(dataset), specs, strict=True):
         contract = action_contract(
             part,
             n_action_steps=arguments.n_action_steps,
             normalization=arguments.normalization,
             use_state=arguments.use_state and "discrete" not in structure_name(arguments),
+            **spec.conventions,
         )
         contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract
         name = contract.embodiment

@@ -35,6 +35,9 @@ class Controller(Protocol):
         """The action for this control step, `(action_dim,)` in the robot's units."""
         ...
 
+    def note_executed(self, action: np.ndarray) -> None:
+        """Told what the robot was sent for the last `step`, `(action_dim,)`, where limits made it another action."""
+
     def close(self) -> None:
         """Let go of threads."""
 
@@ -82,6 +85,9 @@ class SynchronousController:
         self._step += 1
         return action
 
+    def note_executed(self, action: np.ndarray) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -127,6 +133,8 @@ class AsynchronousController:
             )
         if on_miss not in ("hold", "repeat", "stop"):
             raise ValueError(f"on_miss must be 'hold', 'repeat' or 'stop', got {on_miss!r}.")
+        if on_miss == "hold":
+            self.contract.require_known("mode", purpose="on_miss='hold'")
         if not 0 <= patience < 1:
             raise ValueError(f"patience must be a part of the control period, from 0 to below 1, got {patience}.")
         self.join = self.source.guided if join is None else join
@@ -170,6 +178,9 @@ class AsynchronousController:
         self._last = action = self._missing() if action is None else action
         self._step += 1
         return action.copy()
+
+    def note_executed(self, action: np.ndarray) -> None:
+        self._last = action.copy()
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)

@@ -15,11 +15,19 @@ class DeadlineMissed(RuntimeError):
 
 
 def holding_action(contract: ActionContract, last: np.ndarray) -> np.ndarray:
-    """The action that keeps the robot where it is: no displacement, or the last target again where actions are absolute.
-    Grippers stay as they are."""
+    """The action that keeps the robot where it is: no displacement or velocity, or the last target again where actions
+    are absolute. Grippers, declared or so called, stay as they are.
+
+    Raises:
+        ValueError: the contract's mode is unknown.
+    """
+    contract.require_known("mode", purpose="holding still")
     if contract.mode == "absolute":
         return last.copy()
     held = np.zeros_like(last)
-    grippers = list(contract.gripper_dims)
-    held[grippers] = last[grippers]
+    grippers = {
+        *contract.gripper_dims,
+        *(dim for dim, name in enumerate(contract.action.names) if "gripper" in name.lower()),
+    }
+    held[list(grippers)] = last[list(grippers)]
     return held

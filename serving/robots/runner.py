@@ -44,7 +44,7 @@ class RobotRunner:
     """Observes, asks the controller, checks, acts; at the contract's frequency.
 
     Whatever goes wrong, the robot is told to hold still (`stop`) before anything else happens; it is not disconnected,
-    because many arms let go then.
+    because many arms let go then. Nothing is sent under a contract whose mode is unknown.
 
     Args:
         robot: connected, or connected by `with runner:`.
@@ -54,6 +54,9 @@ class RobotRunner:
         dry_run: everything but `send_action`.
         stop: makes the robot safe, instead of the holding action.
         pace: False runs as fast as it goes, for simulators that wait.
+
+    Raises:
+        ValueError: the contract's mode is unknown, or the mapping has no place for something.
     """
 
     def __init__(
@@ -68,12 +71,14 @@ class RobotRunner:
     ):
         self.robot, self.controller, self.safety = robot, controller, safety
         self.contract = controller.contract
+        self.contract.require_known("mode", purpose="moving a robot")
         self.mapping = mapping or RobotMapping(self.contract, robot)
         self.dry_run = dry_run
         self.stop = stop or self.hold
         self._pacer = Pacer(self.contract.control_frequency, controller.times) if pace else None
         self._bus = threading.Lock()  # the watchdog may have to speak while the loop does not
-        self._last: np.ndarray | None = None
+        self._last: np.ndarray | None = None  # what the robot was sent last
+        self._seen: Mapping[str, Any] | None = None  # its newest observation
 
     def __enter__(self) -> "RobotRunner":
         if not self.robot.is_connected:
@@ -86,18 +91,29 @@ class RobotRunner:
             self.robot.disconnect()
 
     def hold(self) -> None:
-        """Tell the robot to stay where it is."""
+        """Tell the robot to stay where it is: see `SafetyEnvelope.hold`."""
         free = self._bus.acquire(timeout=0.2)  # then without: a bus that is stuck must not keep the robot moving
         try:
-            last = self._last
-            if self.contract.mode == "absolute":
-                here = self.mapping.position(self.robot.get_observation())
-                last = here if here is not None else last
-            if last is not None and not self.dry_run:
-                self.robot.send_action(self.mapping.command(holding_action(self.contract, last)))
+            position = self._position(free) if self.contract.mode == "absolute" else None
+            if self.safety is not None:
+                held = self.safety.hold(self._last, position)
+            else:
+                last = position if self._last is None else self._last
+                held = None if last is None else holding_action(self.contract, last)
+            if held is not None and not self.dry_run:
+                self.robot.send_action(self.mapping.command(held))
         finally:
             if free:
                 self._bus.release()
+
+    def _position(self, fresh: bool) -> np.ndarray | None:
+        """What an absolute action's dimensions are: read now, or last seen where the robot does not answer."""
+        if fresh:
+            try:
+                self._seen = self.robot.get_observation()
+            except Exception:
+                logger.exception("no observation to hold by: the last one is taken")
+        return None if self._seen is None else self.mapping.position(self._seen)
 
     def run(
         self,
@@ -114,7 +130,7 @@ class RobotRunner:
         """
         rollout = RobotRollout()
         self.controller.reset()
-        self._last = None
+        self._last = self._seen = None
         if self.safety is not None:
             self.safety.reset()
         timeout = None if self.safety is None else self.safety.limits.watchdog
@@ -155,10 +171,12 @@ class RobotRunner:
                 watchdog.feed()
             if not self.dry_run:
                 self.robot.send_action(self.mapping.command(action))
-        self._last = action
+            self._last = action
+        self.controller.note_executed(action)
         rollout.actions.append(action)
         rollout.steps += 1
 
     def _observe(self) -> Mapping[str, Any]:
         with self._bus:
-            return self.robot.get_observation()
+            self._seen = self.robot.get_observation()
+            return self._seen

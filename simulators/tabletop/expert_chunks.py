@@ -25,6 +25,7 @@ def tabletop_contract(chunk_size: int, n_action_steps: int, image_size: int = 64
         grippers=(GripperSpec(ACTION_NAMES.index("gripper"), 1.0, -1.0),),
         rotation="euler_xyz",
         frame="world",
+        mode="delta",
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from robovlms.configuration import ActionContract, VectorSpec
+from robovlms.configuration.action_contract import how_to_declare
 from robovlms.data.known_embodiments import KNOWN_EMBODIMENTS
 from robovlms.hub_cards.evaluation_results import evaluation_records
 from robovlms.serving.checkpoint_record import CheckpointRecord
@@ -39,6 +40,13 @@ def check_contract(contract: ActionContract, record: CheckpointRecord | None) ->
     ]
     for fault in faults:
         yield Finding("contract", "problem", f"contract of {contract.embodiment!r}: {fault}")
+    if contract.unknown:
+        yield Finding(
+            "contract",
+            "note",
+            f"contract of {contract.embodiment!r}: unknown {', '.join(contract.unknown)}. {how_to_declare(contract.unknown[0])}"
+            + (" No robot moves under an unknown mode." if "mode" in contract.unknown else ""),
+        )
     if not faults:
         yield Finding("contract", "ok", f"contract of {contract.embodiment!r}, hash {contract.hash}, is sound")
 

@@ -33,6 +33,9 @@ def example_contract(**changes) -> ActionContract:
         "grippers": (GripperSpec(6, open_value=0.0, closed_value=1.0),),
         "control_frequency": 10.0,
         "chunk_size": 3,
+        "rotation": "none",
+        "frame": "base",
+        "mode": "delta",
     }
     return ActionContract(**(fields | changes))
 
