@@ -4,12 +4,10 @@ from transformers import AutoModel, AutoModelForImageTextToText
 
 from . import families  # registers them
 from .backbone import Backbone, UnsupportedByBackbone, register_backbone
+from .continuous import ContinuousVLA, OneStepContinuousVLA, PolicyHeadContinuousVLA
 from .interleaved import InterleavedContinuousVLA
-from .modeling_robovlms import ContinuousVLA, RoboVLMPreTrainedModel
-from .one_step import OneStepContinuousVLA
+from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .one_step_discrete import OneStepDiscreteVLA
-from .outputs import VLAOutput
-from .policy_head import PolicyHeadContinuousVLA
 from .streaming import VLACache
 
 STRUCTURES: dict[str, type[RoboVLMPreTrainedModel]] = {

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import DynamicCache, PreTrainedModel
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from .image_inputs import IMAGES, encoded_as_inputs, encoded_per_row, is_image_input, per_row
+from .image_inputs import IMAGE_INPUTS, encoded_as_inputs, encoded_per_row, is_image_input, per_row
 from .unused_parameters import unused_parameters
 
 
@@ -241,7 +241,7 @@ class Backbone:
             ValueError: if it does not take the images.
         """
         names = forward_names(type(self.entry))
-        if lost := [name for name in inputs if name.startswith(IMAGES) and name not in names]:
+        if lost := [name for name in inputs if name.startswith(IMAGE_INPUTS) and name not in names]:
             raise ValueError(
                 f"{type(self.entry).__name__} does not take {lost}: its processor names images differently."
             )

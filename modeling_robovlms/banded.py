@@ -10,7 +10,7 @@ from .image_inputs import per_row
 from .packing import rows_of
 from .streaming import VLACache, push
 
-KEYS, VALUES, MASK, POSITION = "past.keys.", "past.values.", "past.mask", "past.position"
+PAST_KEYS, PAST_VALUES, PAST_MASK, PAST_POSITION = "past.keys.", "past.values.", "past.mask", "past.position"
 
 
 class BandedAttention:
@@ -32,7 +32,7 @@ class BandedAttention:
         tokens = per_row(tokens, rows)
         row_of = torch.full(frame_mask.shape, -1, device=frame_mask.device)
         row_of[frame_mask] = torch.arange(rows, device=frame_mask.device)
-        past, states = VLACache({MASK: marks.new_zeros(len(frame_mask), self.kept, 1, dtype=torch.long)}), {}
+        past, states = VLACache({PAST_MASK: marks.new_zeros(len(frame_mask), self.kept, 1, dtype=torch.long)}), {}
         for frame in range(frame_mask.shape[1]):
             samples = frame_mask[:, frame].nonzero()[:, 0]
             if not len(samples):
@@ -49,20 +49,20 @@ class BandedAttention:
         """Last hidden states of one new frame per row, `(rows, sequence, hidden)`; its keys and values enter `past`."""
         rows, length = marks.shape
         own_mask = inputs["attention_mask"].long()
-        mask = past[MASK] if MASK in past else own_mask.new_zeros(rows, self.kept, 1)
-        start = past[POSITION] if POSITION in past else own_mask.new_zeros(rows)
+        mask = past[PAST_MASK] if PAST_MASK in past else own_mask.new_zeros(rows, self.kept, 1)
+        start = past[PAST_POSITION] if PAST_POSITION in past else own_mask.new_zeros(rows)
         position_ids = self.runner.position_ids(inputs, start)
         first = self.kept - int(mask.any(dim=(0, 2)).sum())  # frames that no row has yet are left out
         cache = DynamicCache()
-        layers = len(past.named(KEYS)) if first < self.kept else 0
+        layers = len(past.named(PAST_KEYS)) if first < self.kept else 0
         for layer in range(layers):
-            keys, values = (past[f"{name}{layer}"][:, first:] for name in (KEYS, VALUES))
+            keys, values = (past[f"{name}{layer}"][:, first:] for name in (PAST_KEYS, PAST_VALUES))
             cache.update(*(kept.transpose(1, 2).flatten(2, 3) for kept in (keys, values)), layer)
         seen = mask[:, first:].flatten(1) if layers else mask[:, :0].flatten(1)
         inputs = inputs | {"attention_mask": torch.cat([seen, own_mask], dim=1)}
         states = self.runner.step(inputs, marks, tokens, cache, position_ids)
         for layer, kept in enumerate(cache.layers):
-            for name, value in ((KEYS, kept.keys), (VALUES, kept.values)):
+            for name, value in ((PAST_KEYS, kept.keys), (PAST_VALUES, kept.values)):
                 newest = value[:, :, -length:]
                 window = (
                     past[f"{name}{layer}"]
@@ -70,6 +70,6 @@ class BandedAttention:
                     else newest.new_zeros(rows, self.kept, *newest.shape[1:])
                 )
                 past[f"{name}{layer}"] = push(window, newest)
-        past[MASK] = push(mask, own_mask)
-        past[POSITION] = (position_ids * own_mask).reshape(-1, rows, length).amax(dim=(0, 2)) + 1
+        past[PAST_MASK] = push(mask, own_mask)
+        past[PAST_POSITION] = (position_ids * own_mask).reshape(-1, rows, length).amax(dim=(0, 2)) + 1
         return states

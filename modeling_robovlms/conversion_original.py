@@ -27,11 +27,10 @@ from ..configuration.head_configs import (
     TokenHeadConfig,
     TransformerHeadConfig,
 )
+from .continuous import OneStepContinuousVLA, PolicyHeadContinuousVLA
 from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import RoboVLMPreTrainedModel
-from .one_step import OneStepContinuousVLA
 from .one_step_discrete import OneStepDiscreteVLA
-from .policy_head import PolicyHeadContinuousVLA
 
 VLAS = {
     vla.config_class: vla

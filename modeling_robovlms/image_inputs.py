@@ -7,14 +7,16 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
 TENSOR_OF_IMAGES, LIST_OF_IMAGES, DEEPSTACK = "encoded_images", "list_of_encoded_images", "deepstack."
-IMAGES = ("pixel_values", "flattened_patches")
+IMAGE_INPUTS = ("pixel_values", "flattened_patches")
 BESIDE_IMAGES = ("encoder_attention_mask", "qformer_")
-ENCODED = {"pooler_output", "last_hidden_state", "hidden_states", "attentions", "deepstack_features"}
+ENCODED_FIELDS = {"pooler_output", "last_hidden_state", "hidden_states", "attentions", "deepstack_features"}
 
 
 def is_image_input(name: str, value: Any, input_ids: torch.Tensor) -> bool:
     """Whether an input belongs to the images: it is not laid out like the tokens."""
-    return torch.is_tensor(value) and (name.startswith(IMAGES + BESIDE_IMAGES) or value.shape[:2] != input_ids.shape)
+    return torch.is_tensor(value) and (
+        name.startswith(IMAGE_INPUTS + BESIDE_IMAGES) or value.shape[:2] != input_ids.shape
+    )
 
 
 def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
@@ -28,7 +30,7 @@ def encoded_per_row(output: ModelOutput, rows: int) -> dict[str, torch.Tensor] |
     """What `get_image_features` returned, `(rows, ...)` each; None where the forward needs more than its features."""
     features = output.pooler_output
     deepstack = getattr(output, "deepstack_features", None) or []
-    if features is None or set(output.keys()) - ENCODED:
+    if features is None or set(output.keys()) - ENCODED_FIELDS:
         return None
     if any(not torch.is_tensor(image) for layer in deepstack for image in layer):
         return None

@@ -6,12 +6,12 @@ import torch
 
 from ..configuration.configuration_robovlms import InterleavedContinuousConfig
 from .banded import BandedAttention
+from .continuous import ContinuousVLA
 from .image_inputs import is_image_input
-from .modeling_robovlms import ContinuousVLA
 from .packing import pack_tokens
 from .streaming import VLACache, push
 
-SEEN, STATE, TOKENS, IMAGES = "seen", "state", "tokens.", "images."
+WINDOW_SEEN, WINDOW_STATE, WINDOW_TOKENS, WINDOW_IMAGES = "seen", "state", "tokens.", "images."
 
 
 class InterleavedContinuousVLA(ContinuousVLA):
@@ -69,7 +69,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
 
     def new_cache(self, batch: int) -> VLACache:
         seen = torch.zeros(batch, self.config.window_size, dtype=torch.bool, device=self.device)
-        return VLACache({SEEN: seen} | (self.head.new_state(batch) if self.is_banded else {}))
+        return VLACache({WINDOW_SEEN: seen} | (self.head.new_state(batch) if self.is_banded else {}))
 
     def stream(
         self,
@@ -83,10 +83,12 @@ class InterleavedContinuousVLA(ContinuousVLA):
             features = self.features(inputs, frame_mask, state, past=cache)
             return self.head.step(features, cache, **sampling).actions[:, -1]
         self._remember(inputs, state, cache)
-        seen = cache[SEEN]
-        joined = {name: rows[seen] for name, rows in cache.named(TOKENS).items()}
-        joined |= self.runner.with_image_features({name: rows[seen] for name, rows in cache.named(IMAGES).items()})
-        features = self.features(joined, seen, cache.get(STATE))
+        seen = cache[WINDOW_SEEN]
+        joined = {name: rows[seen] for name, rows in cache.named(WINDOW_TOKENS).items()}
+        joined |= self.runner.with_image_features(
+            {name: rows[seen] for name, rows in cache.named(WINDOW_IMAGES).items()}
+        )
+        features = self.features(joined, seen, cache.get(WINDOW_STATE))
         return self.head.newest(features, seen, **sampling)
 
     def _remember(self, inputs: dict[str, Any], state: torch.Tensor | None, cache: VLACache) -> None:
@@ -94,15 +96,15 @@ class InterleavedContinuousVLA(ContinuousVLA):
         batch = len(cache)
         if len(inputs["input_ids"]) != batch:
             raise ValueError(f"The cache has {batch} rows, this call has {len(inputs['input_ids'])}.")
-        newest = {IMAGES + name: value for name, value in self.runner.image_features(inputs, batch).items()}
+        newest = {WINDOW_IMAGES + name: value for name, value in self.runner.image_features(inputs, batch).items()}
         newest |= {
-            TOKENS + name: value
+            WINDOW_TOKENS + name: value
             for name, value in inputs.items()
             if torch.is_tensor(value) and not is_image_input(name, value, inputs["input_ids"])
         }
-        newest[SEEN] = torch.ones_like(cache[SEEN][:, 0])
+        newest[WINDOW_SEEN] = torch.ones_like(cache[WINDOW_SEEN][:, 0])
         if state is not None:
-            newest[STATE] = state[:, 0]
+            newest[WINDOW_STATE] = state[:, 0]
         for name, value in newest.items():
             window = (
                 cache[name] if name in cache else value.new_zeros(batch, self.config.window_size, *value.shape[1:])

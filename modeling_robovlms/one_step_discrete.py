@@ -9,9 +9,8 @@ from torch.nn import functional as F
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
-from .heads import ChunkOverlap
-from .modeling_robovlms import RoboVLMPreTrainedModel
-from .outputs import VLAOutput
+from .heads.overlap import ChunkOverlap
+from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .packing import rows_of_equal_length
 from .streaming import VLACache
 

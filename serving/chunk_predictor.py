@@ -11,8 +11,8 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..configuration.action_contract import ActionContract
 from ..modeling_robovlms.adapters import load_adapter
+from ..modeling_robovlms.continuous import ContinuousVLA
 from ..modeling_robovlms.heads import ChunkOverlap
-from ..modeling_robovlms.modeling_robovlms import ContinuousVLA
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .overlap import RunningChunk, overlap_weights

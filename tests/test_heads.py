@@ -18,9 +18,9 @@ from robovlms.configuration.head_configs import (
     TransformerHeadConfig,
     head_config_from_dict,
 )
+from robovlms.modeling_robovlms.continuous import PolicyHeadContinuousVLA
 from robovlms.modeling_robovlms.heads import ActionHead, ActionTargets, HeadOutput, build_head
-from robovlms.modeling_robovlms.initialization import init_layer
-from robovlms.modeling_robovlms.policy_head import PolicyHeadContinuousVLA
+from robovlms.modeling_robovlms.modeling_robovlms import init_layer
 from robovlms.modeling_robovlms.streaming import VLACache
 from robovlms.testing import tiny_backbone
 

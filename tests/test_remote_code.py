@@ -128,7 +128,7 @@ def test_the_code_is_generated_and_asks_for_little(backbone, contract, tmp_path)
     config = json.loads((folder / "config.json").read_text())
     assert config["auto_map"] == {
         "AutoConfig": "configuration_robovlms.PolicyHeadContinuousConfig",
-        "AutoModel": "policy_head.PolicyHeadContinuousVLA",
+        "AutoModel": "continuous.PolicyHeadContinuousVLA",
         "AutoProcessor": "processing_robovlms.RoboVLMProcessor",
     }
     processor_config = json.loads((folder / "processor_config.json").read_text())

@@ -9,7 +9,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoProcessor
 
 from robovlms.matrix.known_families import HUB_IDS, QUIRKS
-from robovlms.modeling_robovlms.image_inputs import IMAGES
+from robovlms.modeling_robovlms.image_inputs import IMAGE_INPUTS
 from robovlms.processing.prompt_families.choose_inputs import backbone_inputs
 
 from . import tiny_backbone
@@ -55,7 +55,9 @@ def images_learn(folder: Path, cameras: int, image_options: dict[str, Any] | Non
     made = make(folder, "one_step", cameras, image_options)
     inputs = made.inputs(range(2))
     pixels = [
-        value.requires_grad_() for name, value in inputs.items() if name.startswith(IMAGES) and torch.is_tensor(value)
+        value.requires_grad_()
+        for name, value in inputs.items()
+        if name.startswith(IMAGE_INPUTS) and torch.is_tensor(value)
     ]
     made.vla(**inputs).loss.backward()
     return any(value.grad is not None and value.grad.any() for value in pixels)
