@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import HFValidationError
@@ -83,16 +83,15 @@ class RoboVLMConfig(PreTrainedConfig):
         for name in ("state_dim", "grounding_dim"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{type(self).__name__}.{name} must not be negative, got {getattr(self, name)}.")
-        if not set(self.gripper_dims) < set(range(self.action_dim)) or len(set(self.gripper_dims)) != len(
-            self.gripper_dims
-        ):
+        grippers = set(self.grippers)
+        if not grippers < set(range(self.action_dim)) or len(grippers) != len(self.grippers):
             raise ValueError(
                 f"{type(self).__name__}.gripper_dims = {self.gripper_dims} must be distinct indices below action_dim = "
                 f"{self.action_dim} and leave at least one pose dimension."
             )
         if isinstance(self.head_config, TokenHeadConfig) != (self.default_head is TokenHeadConfig):
             raise ValueError(
-                f"{type(self).__name__}.head_config = {self.head_config.type!r} makes no sense in the structure "
+                f"{type(self).__name__}.head_config = {self.head.type!r} makes no sense in the structure "
                 f"{self.structure!r}: the 'token' head belongs to 'one_step_discrete', the others to continuous ones."
             )
         if self.token_source != "action" and self.state_dim:
@@ -102,12 +101,35 @@ class RoboVLMConfig(PreTrainedConfig):
             )
 
     @property
+    def vlm(self) -> PreTrainedConfig:
+        """`vlm_config` as transformers has built it."""
+        if not isinstance(self.vlm_config, PreTrainedConfig):
+            raise TypeError(
+                f"{type(self).__name__}.vlm_config must be a config, got {type(self.vlm_config).__name__}."
+            )
+        return self.vlm_config
+
+    @property
+    def head(self) -> HeadConfig:
+        """`head_config` as it was built from its dict."""
+        if not isinstance(self.head_config, HeadConfig):
+            raise TypeError(
+                f"{type(self).__name__}.head_config must be a head, got {type(self.head_config).__name__}."
+            )
+        return self.head_config
+
+    @property
+    def grippers(self) -> list[int]:
+        """`gripper_dims`, counted from the first dimension, in order."""
+        return list(self.gripper_dims or ())
+
+    @property
     def pose_dims(self) -> list[int]:
         """Indices of the dimensions of the action that are not grippers."""
-        return [dim for dim in range(self.action_dim) if dim not in self.gripper_dims]
+        return [dim for dim in range(self.action_dim) if dim not in self.grippers]
 
     @classmethod
-    def from_contract(cls, contract: ActionContract, vlm_config: PreTrainedConfig | dict, **fields: Any):
+    def from_contract(cls, contract: ActionContract, vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
         """A config whose action, chunk, window and state sizes are those of `contract`."""
         fields = {
             "action_dim": contract.action_dim,
@@ -119,7 +141,7 @@ class RoboVLMConfig(PreTrainedConfig):
         return cls.checked(vlm_config=vlm_config, **fields)
 
     @classmethod
-    def checked(cls, **fields: Any):
+    def checked(cls, **fields: Any) -> Self:
         """A config of the given fields. Unlike the constructor, which must take what transformers writes into
         config.json, it refuses every name that is not a field; TypeError."""
         if unknown := sorted(set(fields) - set(cls.__dataclass_fields__)):
@@ -130,7 +152,7 @@ class RoboVLMConfig(PreTrainedConfig):
         return cls(**fields)
 
     def get_text_config(self, *args, **kwargs):
-        return self.vlm_config.get_text_config(*args, **kwargs)
+        return self.vlm.get_text_config(*args, **kwargs)
 
     @property
     def image_token_id(self) -> int | None:

@@ -7,13 +7,16 @@ from peft import PeftConfig, PeftModel
 from transformers import AutoConfig, AutoModel
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from . import STRUCTURES
+from . import STRUCTURES, RoboVLMPreTrainedModel
 
 
 def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
     """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
-    peft_model.save_pretrained(folder, save_embedding_layers=False)
-    peft_model.get_base_model().config.save_pretrained(folder)
+    vla = peft_model.get_base_model()
+    if not isinstance(vla, RoboVLMPreTrainedModel):
+        raise TypeError(f"peft_model must adapt a VLA, got one of {type(vla).__name__}.")
+    peft_model.save_pretrained(str(folder), save_embedding_layers=False)
+    vla.config.save_pretrained(folder)
 
 
 def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
@@ -25,11 +28,18 @@ def load_adapter(folder: str, backbone: str | None = None, **model_options: Any)
             trained on by default.
         model_options: for `from_backbone` or `from_pretrained` (`dtype`, `quantization_config`, ...); the backbone is
             quantised as it was in training by default, not at all with `quantization_config=None`.
+
+    Raises:
+        ValueError: if the folder's config is no VLA's, or it is not known what is under the adapters.
     """
     config = AutoConfig.from_pretrained(folder)
+    if not isinstance(config, RoboVLMConfig):
+        raise ValueError(f"{folder} holds the config of a {config.model_type!r}, not that of a VLA.")
     if quantization := config.__dict__.pop("quantization_config", None):
         model_options = {"quantization_config": quantization} | model_options
     base = backbone or PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if base is None:
+        raise ValueError(f"{folder}: adapter_config.json names no base_model_name_or_path; pass `backbone`.")
     if isinstance(AutoConfig.from_pretrained(base), RoboVLMConfig):
         vla = AutoModel.from_pretrained(base, **model_options)
     else:

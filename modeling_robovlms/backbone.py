@@ -37,7 +37,7 @@ class Backbone:
     """Pattern of names of this family's parameters that no loss on whole images and text reaches."""
 
     def __init__(self, model: PreTrainedModel):
-        self.model = model
+        self.model: Any = model  # what it has beside a PreTrainedModel's own is its family's business
 
     def require_support(self, config: RoboVLMConfig) -> None:
         """Raises UnsupportedByBackbone, saying why, if this family cannot serve the structure of `config`."""
@@ -181,7 +181,7 @@ class Backbone:
         self, inputs: dict[str, Any], token_mask: torch.Tensor | None = None, tokens: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Vocabulary logits `(rows, sequence, vocabulary)`, with `tokens` written as in `hidden_states`."""
-        written = () if token_mask is None else ((token_mask, tokens),)
+        written = () if token_mask is None or tokens is None else ((token_mask, tokens),)
         names, length = forward_names(type(self.model)), inputs["input_ids"].shape[1]
         kept = ("position_ids", "logits_to_keep")
         inputs = self.accepted(inputs) | {name: inputs[name] for name in kept if name in inputs}

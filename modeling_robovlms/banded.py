@@ -57,11 +57,12 @@ class BandedAttention:
         layers = len(past.named(PAST_KEYS)) if first < self.kept else 0
         for layer in range(layers):
             keys, values = (past[f"{name}{layer}"][:, first:] for name in (PAST_KEYS, PAST_VALUES))
-            cache.update(*(kept.transpose(1, 2).flatten(2, 3) for kept in (keys, values)), layer)
+            cache.update(keys.transpose(1, 2).flatten(2, 3), values.transpose(1, 2).flatten(2, 3), layer)
         seen = mask[:, first:].flatten(1) if layers else mask[:, :0].flatten(1)
         inputs = inputs | {"attention_mask": torch.cat([seen, own_mask], dim=1)}
         states = self.runner.step(inputs, marks, tokens, cache, position_ids)
-        for layer, kept in enumerate(cache.layers):
+        layers_kept: list[Any] = list(cache.layers)  # of attention: `require_keys_and_values` refuses others
+        for layer, kept in enumerate(layers_kept):
             for name, value in ((PAST_KEYS, kept.keys), (PAST_VALUES, kept.values)):
                 newest = value[:, :, -length:]
                 window = (

@@ -141,10 +141,12 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         head = self.head(features, frame_mask, targets=targets, generator=generator)
         output = VLAOutput(**vars(head), action_features=features)
         if self.config.grounding_dim:
-            output.grounding = self.grounding(features.flatten(2))
+            predicted = self.grounding(features.flatten(2))
+            output.grounding = predicted
             if grounding is not None and targets is not None:
-                output.grounding_loss = self._grounding_loss(output.grounding, grounding, targets)
-                output.loss = output.loss + self.config.grounding_loss_weight * output.grounding_loss
+                grounding_loss = self._grounding_loss(predicted, grounding, targets)
+                output.grounding_loss = grounding_loss
+                output.add_loss(self.config.grounding_loss_weight * grounding_loss)
         if text is not None and targets is not None:
             self.add_text_loss(output, text, targets.valid.sum(), targets.num_items)
         return output
@@ -228,7 +230,13 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         **sampling: Any,
     ) -> torch.Tensor:
         """The chunk for one new frame per row; what is needed of the past is in `cache`."""
-        return self.head.step(self.features(inputs, frame_mask, state), cache, **sampling).actions[:, -1]
+        return self.step_head(self.features(inputs, frame_mask, state), cache, **sampling)
+
+    def step_head(self, features: torch.Tensor, cache: VLACache, **sampling: Any) -> torch.Tensor:
+        """The chunk `(batch, chunk, action_dim)` of one new frame's `features` `(batch, 1, num_action_tokens, hidden)`."""
+        actions = self.head.step(features, cache, **sampling).actions
+        assert actions is not None  # a head without targets acts
+        return actions[:, -1]
 
 
 class OneStepContinuousVLA(ContinuousVLA):

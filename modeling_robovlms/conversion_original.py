@@ -32,7 +32,7 @@ from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import RoboVLMPreTrainedModel
 from .one_step_discrete import OneStepDiscreteVLA
 
-VLAS = {
+VLAS: dict[type[RoboVLMConfig], type[RoboVLMPreTrainedModel]] = {
     vla.config_class: vla
     for vla in (OneStepContinuousVLA, OneStepDiscreteVLA, InterleavedContinuousVLA, PolicyHeadContinuousVLA)
 }
@@ -277,6 +277,7 @@ class _Release:
         }
         if self.is_discrete:
             end = self.action_token_end
+            assert end is not None  # `check` has seen to it
             ids = list(range(end - 1, end - self.head.get("n_bin", 256) - 1, -1))  # they fall as values rise
             return OneStepDiscreteConfig(
                 **shared, head_config=TokenHeadConfig(), action_token_ids=ids, restricted=False

@@ -114,9 +114,10 @@ class DecoderPromptBackbone(Backbone):
         return super().accepted(own | text)
 
 
-def decoder_embeddings(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def decoder_embeddings(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
     """The modules that embed the vocabulary for a decoder."""
-    vocabulary = model.get_input_embeddings().weight.shape[0]
+    embedding: Any = model.get_input_embeddings()
+    vocabulary = embedding.weight.shape[0]
     for name, module in model.named_modules():
         is_embedding = isinstance(module, nn.Embedding) and module.weight.shape[0] == vocabulary
         if is_embedding and "decoder" in name.split("."):

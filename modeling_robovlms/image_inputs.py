@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.utils import ModelOutput
 
 TENSOR_OF_IMAGES, LIST_OF_IMAGES, DEEPSTACK = "encoded_images", "list_of_encoded_images", "deepstack."
 IMAGE_INPUTS = ("pixel_values", "flattened_patches")
@@ -26,9 +25,9 @@ def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
     return value.unflatten(0, (rows, -1))
 
 
-def encoded_per_row(output: ModelOutput, rows: int) -> dict[str, torch.Tensor] | None:
+def encoded_per_row(output: BaseModelOutputWithPooling, rows: int) -> dict[str, torch.Tensor] | None:
     """What `get_image_features` returned, `(rows, ...)` each; None where the forward needs more than its features."""
-    features = output.pooler_output
+    features: Any = output.pooler_output  # a tensor, or one for each image
     deepstack = getattr(output, "deepstack_features", None) or []
     if features is None or set(output.keys()) - ENCODED_FIELDS:
         return None
@@ -45,12 +44,12 @@ def encoded_per_row(output: ModelOutput, rows: int) -> dict[str, torch.Tensor] |
 
 def encoded_as_inputs(features: dict[str, torch.Tensor]) -> dict[str, Any]:
     """`encoded_per_row` of frames end to end, as the forward takes it."""
-    inputs = dict(features)
+    inputs: dict[str, Any] = dict(features)
     depth = sum(name.startswith(DEEPSTACK) for name in features)
     layers = [[inputs.pop(f"{DEEPSTACK}{layer}")] for layer in range(depth)]
-    if (encoded := inputs.pop(TENSOR_OF_IMAGES, None)) is None:
-        encoded = inputs.pop(LIST_OF_IMAGES, None)
-        encoded = None if encoded is None else tuple(encoded)
+    encoded: Any = inputs.pop(TENSOR_OF_IMAGES, None)
+    if encoded is None and (images := inputs.pop(LIST_OF_IMAGES, None)) is not None:
+        encoded = tuple(images)
     if encoded is not None:
         output = BaseModelOutputWithPooling(pooler_output=encoded)
         if layers:

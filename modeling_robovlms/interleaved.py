@@ -81,7 +81,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
     ) -> torch.Tensor:
         if self.is_banded:
             features = self.features(inputs, frame_mask, state, past=cache)
-            return self.head.step(features, cache, **sampling).actions[:, -1]
+            return self.step_head(features, cache, **sampling)
         self._remember(inputs, state, cache)
         seen = cache[WINDOW_SEEN]
         joined = {name: rows[seen] for name, rows in cache.named(WINDOW_TOKENS).items()}

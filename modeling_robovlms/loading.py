@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, rename_source_key
-from transformers.quantizers import AutoQuantizationConfig
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 # The field that lists what to leave alone, as transformers' quantisation configs name it.
@@ -38,15 +38,16 @@ def quantizing_the_backbone_only(
     Raises:
         ValueError: for methods that cannot leave layers out.
     """
-    if isinstance(quantization_config, dict):
-        quantization_config = AutoQuantizationConfig.from_dict(dict(quantization_config))
-    field = next((name for name in EXCEPTIONS if hasattr(quantization_config, name)), None)
+    given_config = quantization_config
+    if isinstance(given_config, dict):
+        given_config = AutoQuantizationConfig.from_dict(dict(given_config))
+    chosen: QuantizationConfigMixin = copy.deepcopy(given_config)
+    field = next((name for name in EXCEPTIONS if hasattr(chosen, name)), None)
     if field is None:
         raise ValueError(
-            f"quantization_config: {type(quantization_config).__name__} cannot leave layers out, and the heads must "
+            f"quantization_config: {type(chosen).__name__} cannot leave layers out, and the heads must "
             f"stay as they are. Methods that can have one of the fields {', '.join(EXCEPTIONS)}."
         )
-    chosen = copy.deepcopy(quantization_config)
     given = [name for layer in getattr(chosen, field) or [] for name in (layer, rf"backbone\.{layer}")]
     setattr(chosen, field, list(dict.fromkeys([*given, *own_layers, OUTPUT_LAYER])))
     return chosen
@@ -58,7 +59,7 @@ def take_quantization(vlm_config: PreTrainedConfig, own_layers: list[str]) -> di
     published = getattr(vlm_config, "quantization_config", None)
     if published is None:
         return None
-    del vlm_config.quantization_config
+    delattr(vlm_config, "quantization_config")
     return quantizing_the_backbone_only(published, own_layers).to_dict()
 
 
@@ -75,7 +76,7 @@ def published_names_to_own(model: PreTrainedModel, state_dict: dict[str, Any]) -
     if all(key in own for key in state_dict):
         return state_dict
     mapping = get_model_conversion_mapping(model)
-    renamings = [entry for entry in mapping if not isinstance(entry, WeightConverter)]
+    renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
     converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
     renamed: dict[str, torch.Tensor] = {}
     for key, value in state_dict.items():

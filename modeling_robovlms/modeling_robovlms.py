@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.action_contract import ActionContract
@@ -41,29 +41,36 @@ class VLAOutput(ModelOutput):
         action_l1: mean distance between the normalised actions that predicted and wanted tokens decode to.
     """
 
-    loss: torch.FloatTensor | None = None
-    pose_loss: torch.FloatTensor | None = None
-    gripper_loss: torch.FloatTensor | None = None
-    grounding_loss: torch.FloatTensor | None = None
-    text_loss: torch.FloatTensor | None = None
-    actions: torch.FloatTensor | None = None
-    pose: torch.FloatTensor | None = None
-    gripper_logits: torch.FloatTensor | None = None
-    grounding: torch.FloatTensor | None = None
-    action_features: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    token_accuracy: torch.FloatTensor | None = None
-    dimension_accuracy: torch.FloatTensor | None = None
-    action_l1: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    pose_loss: torch.Tensor | None = None
+    gripper_loss: torch.Tensor | None = None
+    grounding_loss: torch.Tensor | None = None
+    text_loss: torch.Tensor | None = None
+    actions: torch.Tensor | None = None
+    pose: torch.Tensor | None = None
+    gripper_logits: torch.Tensor | None = None
+    grounding: torch.Tensor | None = None
+    action_features: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    token_accuracy: torch.Tensor | None = None
+    dimension_accuracy: torch.Tensor | None = None
+    action_l1: torch.Tensor | None = None
+
+    def add_loss(self, loss: torch.Tensor) -> None:
+        """Add a weighted part to what training minimises."""
+        self.loss = loss if self.loss is None else self.loss + loss
 
 
 class RoboVLMPreTrainedModel(PreTrainedModel):
     """Base of every VLA."""
 
     config: RoboVLMConfig
+    config_class: type[RoboVLMConfig]
+    backbone: PreTrainedModel
+    action_tokens: nn.Embedding
     base_model_prefix = "backbone"
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012  (as transformers declares it)
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
     reads_logits: ClassVar[bool] = False
@@ -132,7 +139,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             config = cls.config_class.checked(vlm_config=vlm_config, **config_fields)
         else:
             config = cls.config_class.from_contract(contract, vlm_config, **config_fields)
-        if published := take_quantization(config.vlm_config, cls._keep_in_fp32_modules_strict):
+        if published := take_quantization(config.vlm, cls._keep_in_fp32_modules_strict):
             config.quantization_config = published
         vla, info = cls.from_pretrained(
             name_or_path,
@@ -165,7 +172,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         *args: Any,
         quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None,
         **kwargs: Any,
-    ):
+    ) -> Any:
         """As in transformers, from safetensors alone; `quantization_config` quantises the backbone only.
 
         Raises:
@@ -319,9 +326,9 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         It is averaged over its own tokens; `num_items` counts the actions of a whole update, of which this batch has
         `counted`: weighted by that share, the means of an update's batches add up to one mean.
         """
-        output.text_loss = self.text_loss(text) * (counted / num_items)
-        weighted = self.config.text_loss_weight * output.text_loss
-        output.loss = weighted if output.loss is None else output.loss + weighted
+        text_loss = self.text_loss(text) * (counted / num_items)
+        output.text_loss = text_loss
+        output.add_loss(self.config.text_loss_weight * text_loss)
 
     def model_encode_images(self, pixel_values: torch.Tensor, **image_inputs: Any) -> torch.Tensor:
         """Images `(images, 3, height, width)`, or as the backbone's processor lays them out, to what the language

@@ -1,6 +1,6 @@
 """Discrete structure: the VLM writes actions as tokens of its own vocabulary."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -55,7 +55,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """Grow the vocabulary where action tokens are new ones; tied weights stay tied."""
         embed = self.get_input_embeddings()
         wanted = max(self.config.action_token_ids) + 1
-        if wanted > embed.weight.shape[0]:
+        if wanted > len(embed.get_parameter("weight")):
             self.backbone.resize_token_embeddings(wanted)
             self.config.vlm_config = self.backbone.config
 
@@ -175,12 +175,12 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             return written
         return torch.where(torch.isin(written, self.action_token_ids), written, -1)
 
-    def _restrictions(self, stop: int | None, prompt_length: int) -> list[LogitsProcessor]:
+    def _restrictions(self, stop: int | None, prompt_length: int) -> Sequence[LogitsProcessor]:
         """What keeps generation to action tokens, and to those that make whole chunks."""
         config = self.config
         if not config.restricted:
             return []
-        if config.action_token_lengths is None:
+        if config.action_token_lengths is None or stop is None:
             return [OnlyTokens(torch.tensor([*config.action_token_ids, *([] if stop is None else [stop])]))]
         lengths = dict(zip(config.action_token_ids, config.action_token_lengths, strict=True))
         return [WholeChunk(lengths, config.chunk_size * config.action_dim, stop, prompt_length)]

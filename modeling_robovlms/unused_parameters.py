@@ -39,7 +39,7 @@ def _behind_the_features(model: PreTrainedModel) -> Iterator[nn.Parameter]:
     layers = next(
         (m for n, m in model.named_modules() if re.search(r"(vision|image)_tower.*encoder\.layers$", n)), None
     )
-    if chosen is None or layers is None or hasattr(model.config, "deepstack_layer_map"):
+    if chosen is None or not isinstance(layers, nn.ModuleList) or hasattr(model.config, "deepstack_layer_map"):
         return
     chosen = [chosen] if isinstance(chosen, int) else chosen
     states = len(layers) + 1  # the embeddings', then each layer's

@@ -19,8 +19,10 @@ class HunYuanVLBackbone(Backbone):
         grids = inputs["image_grid_thw"].split(begins.sum(dim=1).tolist())
         names = ("input_ids", "attention_mask", "mm_token_type_ids")
         rows = [
-            super(HunYuanVLBackbone, self).position_ids(
-                {name: inputs[name][row : row + 1] for name in names} | {"image_grid_thw": grid}, start[row : row + 1]
+            Backbone.position_ids(
+                self,
+                {name: inputs[name][row : row + 1] for name in names} | {"image_grid_thw": grid},
+                start[row : row + 1],
             )
             for row, grid in enumerate(grids)
         ]

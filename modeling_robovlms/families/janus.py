@@ -15,4 +15,5 @@ class JanusBackbone(Backbone):
     unused_names = r"generation_embeddings|generation_aligner|generation_head"  # draws images
 
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
-        return GenerationMixin.generate(self.model, **self.generation_inputs(inputs), **options)
+        inputs = self.generation_inputs(inputs)
+        return GenerationMixin.generate(self.model, **inputs, **options)  # pyright: ignore[reportAttributeAccessIssue]  (its self is a protocol)
