@@ -1,4 +1,4 @@
-"""A virtual environment that holds transformers, torch, safetensors and what they need, and nothing else."""
+"""A virtual environment that holds some packages and what they need, and nothing else."""
 
 import re
 import sys
@@ -12,11 +12,11 @@ from packaging.requirements import Requirement
 WANTED = ("transformers", "torch", "safetensors", "pillow", "torchvision", "num2words")
 
 
-def bare_environment(folder: Path) -> Path:
+def bare_environment(folder: Path, wanted: tuple[str, ...] = WANTED) -> Path:
     """Make the environment out of links to the running one's packages; returns its interpreter."""
     venv.create(folder, with_pip=False, symlinks=True)
     (site_packages,) = folder.glob("lib/python*/site-packages")
-    for name in requirements(WANTED):
+    for name in requirements(wanted):
         for file in distribution(name).files or ():
             top = file.parts[0]
             if top not in ("..", "__pycache__") and not (site_packages / top).exists():

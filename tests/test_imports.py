@@ -1,9 +1,14 @@
 """Importing the package costs little, and transformers' Auto classes know its models in whatever order things come."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from bare_environment import bare_environment
+
+import robovlms
 
 FOUND = """
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
@@ -39,18 +44,44 @@ def test_loading_data_imports_neither_models_nor_torchvision():
 
 
 def test_public_names_are_there():
-    import robovlms
-
     assert all(getattr(robovlms, name) is not None for name in robovlms.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = robovlms.Nothing
 
 
-def test_processes_of_environments_do_without_the_models_libraries():
-    """They import simulators: torch and transformers would cost each of them 7 CPU seconds and 0.4 GB."""
-    heavy = ("torch", "transformers", "datasets", "matplotlib")
-    code = (
-        "import sys, gymnasium\nfrom robovlms.simulators.tabletop import TabletopEnv\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
+EPISODE = """
+import sys, gymnasium
+env = gymnasium.make("robovlms.simulators:robovlms/Tabletop-v0", image_size=32, max_steps=3, render_mode="rgb_array")
+observation, info = env.reset(seed=0)
+truncated = False
+while not truncated:
+    observation, _, _, truncated, info = env.step(env.action_space.sample())
+print(observation["images"]["static"].shape, env.render().shape, type(info["instruction"]).__name__)
+try:
+    import torch
+except ImportError:
+    print("without torch")
+"""
+
+
+def test_the_tabletop_needs_numpy_gymnasium_and_mujoco_alone(tmp_path):
+    """Environments run in processes of their own: torch would cost each of them 7 CPU seconds and 0.4 GB."""
+    python = bare_environment(tmp_path / "bare", ("numpy", "gymnasium", "mujoco"))
+    source = str(Path(robovlms.__file__).parents[1])
+    done = subprocess.run(
+        [python, "-c", EPISODE], env=os.environ | {"PYTHONPATH": source}, capture_output=True, text=True
     )
-    assert run(code) == "[]"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["(32, 32, 3) (256, 256, 3) str", "without torch"]
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasium_makes_environments_by_module_and_id(mode):
+    code = (
+        "import gymnasium\n"
+        "envs = gymnasium.make_vec('robovlms.simulators:robovlms/Tabletop-v0', num_envs=2, image_size=16, "
+        f"vectorization_mode='{mode}')\n"
+        "print(envs.reset(seed=0)[0]['images']['gripper'].shape)\n"
+        "envs.close()"
+    )
+    assert run(code) == "(2, 16, 16, 3)"

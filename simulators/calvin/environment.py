@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from ..common.environment import InstructedEnv, check_array, check_choice, check_sizes, image_space, read_options
 from .appearance import sample_appearance
 from .assets import find_assets
 from .cameras import RENDERERS
@@ -19,7 +19,7 @@ from .snapshot import Snapshot
 from .tasks import DETECTORS, check_task, detect
 
 
-class CalvinEnv(gymnasium.Env):
+class CalvinEnv(InstructedEnv):
     """CALVIN (Mees et al. 2022, arXiv:2112.03227): a Panda before a table with doors, lights and three blocks.
 
     Its trajectories equal those of mees/calvin_env, bit for bit with PyBullet 3.2.7.
@@ -72,36 +72,32 @@ class CalvinEnv(gymnasium.Env):
         render_mode: str | None = None,
         render_size: int = 200,
     ):
-        _check_choice("actions", actions, ("relative", "absolute"))
-        _check_choice("renderer", renderer, RENDERERS)
-        _check_choice("render_mode", render_mode, (None, "rgb_array"))
+        super().__init__(render_mode)
+        check_choice("actions", actions, ("relative", "absolute"))
+        check_choice("renderer", renderer, RENDERERS)
         for camera in cameras:
-            _check_choice("cameras", camera, tuple(CAMERAS))
-        for name, value in (("max_steps", max_steps), ("render_size", render_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            check_choice("cameras", camera, tuple(CAMERAS))
+        check_sizes(max_steps=max_steps, render_size=render_size)
         self.scene = get_scene(scene)
         self.assets = find_assets(assets, self.scene)
         self.absolute = actions == "absolute"
         self.fresh_resets = fresh_resets
         self.max_steps = max_steps
-        self.render_mode = render_mode
         self.render_size = render_size
         self.cameras = {name: CAMERAS[name] for name in cameras}
-        images = {name: spaces.Box(0, 255, (size, size, 3), np.uint8) for name, size in self.cameras.items()}
-        seen: dict[str, spaces.Space] = {"images": spaces.Dict(images)} if images else {}
-        self.observation_space = spaces.Dict({**seen, "state": spaces.Box(STATE_LOW, STATE_HIGH, dtype=np.float32)})
+        images = image_space({name: (size, size) for name, size in self.cameras.items()})
+        state = spaces.Box(STATE_LOW, STATE_HIGH, dtype=np.float32)
+        self.observation_space = spaces.Dict({**images, "state": state})
         bound = np.inf if self.absolute else 1.0
         self.action_space = spaces.Box(-bound, bound, (len(ACTION_NAMES),), np.float32)
 
         self._simulation = Simulation(self.scene, self.assets, renderer)
-        self._fresh, self._running = True, False
+        self._fresh = True
         self._first = self._simulation.snapshot()  # at the reset
-        self._start = self._first  # when the present task was asked for
+        self._start = self._now = self._first  # when the present task was asked for; after the last action
         self.setting = "seen"
         self.task: str | None = None
         self.instruction: str | None = None
-        self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode.
@@ -116,31 +112,29 @@ class CalvinEnv(gymnasium.Env):
             ValueError: unknown option, task or setting, or an observation of a wrong shape or with values that aren't finite.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
-        robot_obs = _observation("robot_obs", options.pop("robot_obs", None), len(ROBOT_OBS_NAMES))
-        scene_obs = _observation("scene_obs", options.pop("scene_obs", None), SCENE_OBS_SIZE)
-        task, instruction = options.pop("task", None), options.pop("instruction", None)
-        setting = check_setting(options.pop("setting", None) or "seen")
-        if options:
-            raise ValueError(
-                f"unknown reset options {sorted(options)}; known: robot_obs, scene_obs, task, instruction, setting"
-            )
-        if task is not None:
-            check_task(task)
+        given = read_options(options, "robot_obs", "scene_obs", "task", "instruction", "setting")
+        robot_obs, scene_obs = given["robot_obs"], given["scene_obs"]
+        if robot_obs is not None:
+            robot_obs = check_array("robot_obs", robot_obs, (len(ROBOT_OBS_NAMES),))
+        if scene_obs is not None:
+            scene_obs = check_array("scene_obs", scene_obs, (SCENE_OBS_SIZE,))
+        setting = check_setting(given["setting"] or "seen")
+        if given["task"] is not None:
+            check_task(given["task"])
         self.setting = setting
         appearance = sample_appearance(self.np_random.spawn(1)[0], setting)
         if appearance != self._simulation.appearance:
             self._simulation = self._simulation.looking_like(appearance)
         elif self.fresh_resets and not self._fresh:
             self._simulation.load()
-        self._fresh, self._running = False, True
+        self._fresh = False
         if scene_obs is None:
             self._simulation.put_at_random(self.np_random, robot_obs)
         else:
             self._simulation.put(scene_obs, robot_obs)
         self._first = self._simulation.snapshot()
-        self._begin(task, instruction)
-        return self.observe(), self._info(self._first, success=False)
+        self._ask(given["task"], given["instruction"])
+        return self.observe(), self._info(False)
 
     def set_task(self, task: str, instruction: str | None = None) -> dict[str, Any]:
         """Ask for another task in the scene as it stands: success and steps count from now. Returns `info`.
@@ -155,24 +149,15 @@ class CalvinEnv(gymnasium.Env):
             RuntimeError: `reset` was never called.
         """
         check_task(task)
-        self._check_running("set_task")
-        self._begin(task, instruction)
-        return self._info(self._simulation.snapshot(), success=False)
+        if self._fresh:
+            raise RuntimeError("call reset() before set_task()")
+        self._ask(task, instruction)
+        return self._info(False)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Execute one action (7,) for 1/30 s.
-
-        Raises:
-            ValueError: the action's shape is not (7,) or it isn't finite.
-            RuntimeError: `reset` was never called.
-        """
-        self._check_running("step")
-        self._simulation.apply(_checked_action(action), self.absolute)
-        self._steps += 1
-        now = self._simulation.snapshot()
-        success = self.task is not None and DETECTORS[self.task](self._start, now)
-        truncated = not success and self.max_steps is not None and self._steps >= self.max_steps
-        return self.observe(), float(success), success, truncated, self._info(now, success)
+    def _act(self, action: np.ndarray) -> bool:
+        self._simulation.apply(action, self.absolute)
+        self._now = self._simulation.snapshot()
+        return self.task is not None and DETECTORS[self.task](self._start, self._now)
 
     def observe(self) -> dict[str, Any]:
         """The present observation, without stepping."""
@@ -198,48 +183,19 @@ class CalvinEnv(gymnasium.Env):
         """End the physics server."""
         self._simulation.close()
 
-    def _begin(self, task: str | None, instruction: str | None) -> None:
+    def _ask(self, task: str | None, instruction: str | None) -> None:
         self.task = task
         self.instruction = instruction if instruction is not None or task is None else sentences(task, self.setting)[0]
-        self._start = self._simulation.snapshot()
-        self._steps = 0
+        self._start = self._now = self._simulation.snapshot()
+        self._begin()
 
-    def _check_running(self, name: str) -> None:
-        if not self._running:
-            raise RuntimeError(f"call reset() before {name}()")
-
-    def _info(self, now: Snapshot, success: bool) -> dict[str, Any]:
+    def _info(self, success: bool) -> dict[str, Any]:
         return {
             "robot_obs": self._simulation.robot.observation,
             "scene_obs": self._simulation.scene_obs,
-            "tasks": detect(self._first, now),
+            "tasks": detect(self._first, self._now),
             "task": self.task,
             "instruction": self.instruction,
             "success": success,
             "setting": self.setting,
         }
-
-
-def _check_choice(name: str, value: Any, known: tuple[Any, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-
-
-def _observation(name: str, value: Any, size: int) -> np.ndarray | None:
-    if value is None:
-        return None
-    values = np.asarray(value, dtype=np.float64)
-    if values.shape != (size,):
-        raise ValueError(f"{name} must have shape ({size},), got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite, got {values}")
-    return values
-
-
-def _checked_action(action: np.ndarray) -> np.ndarray:
-    action = np.asarray(action, dtype=np.float64)
-    if action.shape != (len(ACTION_NAMES),):
-        raise ValueError(f"action must have shape ({len(ACTION_NAMES)},), got {action.shape}")
-    if not np.isfinite(action).all():
-        raise ValueError(f"action must be finite, got {action}")
-    return action

@@ -6,8 +6,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from ..common.textures import texture_png
+from ..common.textures import draw_texture
 from .appearance import PUBLISHED, Appearance
 from .assets import PLANE, block_file, table_file
 from .cameras import Cameras, load_egl
@@ -142,7 +143,7 @@ class Simulation:
         look, bullet = self.appearance, self.bullet
         if look.table is not None:
             with tempfile.NamedTemporaryFile(suffix=".png") as file:
-                file.write(texture_png(look.table))
+                Image.fromarray(draw_texture(look.table)).save(file, "PNG")
                 file.flush()
                 texture = bullet.loadTexture(file.name)
             for link in (TABLE_TOP, PLANK):

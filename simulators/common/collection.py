@@ -7,12 +7,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import gymnasium
 import numpy as np
-from tqdm.auto import tqdm
 
+from .demonstrations import Demonstration
 from .gl import choose_backend
 
 MAX_ATTEMPTS = 20
@@ -73,18 +73,8 @@ class Disturbance:
         return np.clip(executed, -1.0, 1.0)
 
 
-class Demonstration(Protocol):
-    """What a collected episode says of itself."""
-
-    success: bool
-    failed_attempts: int
-
-
-Collected = TypeVar("Collected", bound=Demonstration)
-
-
-def first_success(seed: int, index: int, task: str, attempt: Callable[[int], Collected]) -> Collected:
-    """Episode number `index` of a collection: the first success among scenes whose seeds depend on the number alone.
+def first_success(seed: int, index: int, task: str, attempt: Callable[[int], Demonstration]) -> Demonstration:
+    """Return number `index` of a collection: the first success among scenes whose seeds depend on the number alone.
 
     Raises:
         RuntimeError: the expert failed `MAX_ATTEMPTS` times in a row.
@@ -100,12 +90,12 @@ def first_success(seed: int, index: int, task: str, attempt: Callable[[int], Col
 
 def run_jobs(
     make_env: Callable[[], gymnasium.Env],
-    collect_one: Callable[..., Collected],
+    collect_one: Callable[..., Demonstration],
     jobs: Sequence[tuple[Any, ...]],
     total: int,
     processes: int,
     progress: bool,
-) -> Iterator[Collected]:
+) -> Iterator[Demonstration]:
     """Yield `collect_one(env, *job)` for each job, in order, with a progress bar that also counts failed attempts.
 
     Args:
@@ -116,6 +106,8 @@ def run_jobs(
         processes: worker processes; 0 or 1 collects in this one.
         progress: whether to show the bar.
     """
+    from tqdm.auto import tqdm  # here, because an environment's process imports this module and may lack it
+
     failed = 0
     initial = total - len(jobs)
     with tqdm(total=total, initial=initial, desc="demonstrations", unit="episode", disable=not progress) as bar:

@@ -1,11 +1,9 @@
 """Patterns for tables and floors of the settings "unseen_textures", computed, so that no file is needed."""
 
-import io
-
 import numpy as np
-from PIL import Image
 
 SIZE = 128
+"""Width and height (pixels)."""
 
 
 def _wood(y: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -36,10 +34,8 @@ TEXTURES = tuple(_PATTERNS)
 """Names of the patterns."""
 
 
-def texture_png(name: str) -> bytes:
-    """The pattern of that name as a PNG file, 128 by 128 pixels."""
+def draw_texture(name: str) -> np.ndarray:
+    """Draw the pattern of that name, uint8 (128, 128, 3)."""
     y, x = np.mgrid[:SIZE, :SIZE]
     values = _PATTERNS[name](y, x, np.random.default_rng(0))
-    file = io.BytesIO()
-    Image.fromarray((255 * np.clip(values, 0, 1)).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return (255 * np.clip(values, 0, 1)).astype(np.uint8)

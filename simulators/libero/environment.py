@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from ..common.environment import InstructedEnv, check_choice, check_sizes, image_space, read_options
 from ..common.gl import choose_backend
 from .benchmarks import benchmark_tasks
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES
 from .settings import SETTINGS, paraphrase
 
 
-class LiberoEnv(gymnasium.Env):
+class LiberoEnv(InstructedEnv):
     """LIBERO (Liu et al. 2023, arXiv:2306.03310) and LIBERO-PRO (Zhou et al. 2025, arXiv:2510.03827).
 
     Action, float32 (7,) in [-1, 1], 20 per second: the hand's displacement (1 is 5 cm), its rotation vector (1 is
@@ -23,7 +23,8 @@ class LiberoEnv(gymnasium.Env):
     `privileged=True` also `"privileged": {thing: position (3,)}`.
 
     `info` holds `task`, `instruction`, `setting` (str), `initial_state` (int) and `success` (bool). An episode terminates
-    with success; nothing else ends it. It begins after ten actions without motion.
+    with success; nothing else ends it. It begins after ten actions without motion. Values outside of [-1, 1] act as the
+    nearest bound.
 
     Args:
         benchmark: one of `BENCHMARKS`.
@@ -56,23 +57,22 @@ class LiberoEnv(gymnasium.Env):
         render_mode: str | None = None,
         render_size: int = 256,
     ):
+        super().__init__(render_mode)
         for camera in cameras:
-            _check_choice("cameras", camera, tuple(CAMERAS))
-        _check_choice("images", images, ("published", "upright"))
-        _check_choice("render", render, ("default", "tuned"))
-        _check_choice("render_mode", render_mode, (None, "rgb_array"))
+            check_choice("cameras", camera, tuple(CAMERAS))
+        check_sizes(image_size=image_size, render_size=render_size)
+        check_choice("images", images, ("published", "upright"))
+        check_choice("render", render, ("default", "tuned"))
         choose_backend()
         self.tasks = benchmark_tasks(benchmark)
         self.cameras, self.image_size, self.images, self.rendering = tuple(cameras), image_size, images, render
-        self.privileged, self.render_mode, self.render_size = privileged, render_mode, render_size
-        image = spaces.Box(0, 255, (image_size, image_size, 3), np.uint8)
-        seen: dict[str, spaces.Space] = {"state": spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)}
-        if self.cameras:
-            seen["images"] = spaces.Dict({camera: image for camera in self.cameras})
+        self.privileged, self.render_size = privileged, render_size
+        seen = image_space(dict.fromkeys(cameras, (image_size, image_size)))
+        seen["state"] = spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)
         self.observation_space = spaces.Dict(seen)
         self.action_space = spaces.Box(-1.0, 1.0, (len(ACTION_NAMES),), np.float32)
         self._built: Any = None
-        self._begun = False
+        self.task: str | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode; the same options give the same one, bit for bit.
@@ -85,41 +85,26 @@ class LiberoEnv(gymnasium.Env):
             ValueError: unknown option, task or setting, or a number that the task has no initial state for.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
+        given = read_options(options, "task", "instruction", "initial_state", "setting")
         drawn = self.np_random.integers(2**31, size=3)
-        task = options.pop("task", None) or list(self.tasks)[drawn[0] % len(self.tasks)]
-        self.task = _check_choice("task", task, tuple(self.tasks))
-        self.setting = _check_choice("setting", options.pop("setting", "seen"), SETTINGS)
+        task = given["task"] or list(self.tasks)[drawn[0] % len(self.tasks)]
+        self.task = check_choice("task", task, tuple(self.tasks))
+        self.setting = check_choice("setting", given["setting"] or "seen", SETTINGS)
         sentence = self.tasks[task].sentence
         known = paraphrase(sentence) if self.setting == "unseen_paraphrases" else sentence
-        self.instruction = str(options.pop("instruction", None) or known)
+        self.instruction = str(given["instruction"] or known)
         simulation = self._simulation
         count = len(simulation.states)
-        self.initial_state = int(options.pop("initial_state", drawn[1] % count))
+        wanted = given["initial_state"]
+        self.initial_state = int(drawn[1] % count if wanted is None else wanted)
         if not 0 <= self.initial_state < count:
             raise ValueError(f"initial_state: {task!r} has {count}, got {self.initial_state}")
-        if options:
-            raise ValueError(
-                f"unknown reset options {sorted(options)}; known: task, instruction, initial_state, setting"
-            )
         simulation.reset(self.initial_state, self.setting, int(drawn[2]))
-        self._begun = True
+        self._begin()
         return self.observe(), self._info(False)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Execute one action (7,) for 50 ms; values outside of [-1, 1] act as the nearest bound.
-
-        Raises:
-            ValueError: the action's shape is not (7,) or it isn't finite.
-            RuntimeError: no episode has begun.
-        """
-        if not self._begun:
-            raise RuntimeError("no episode has begun; call reset() before step()")
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != self.action_space.shape or not np.isfinite(action).all():
-            raise ValueError(f"action must be finite and of shape {self.action_space.shape}, got {action}")
-        success = self._simulation.step(np.clip(action, -1.0, 1.0))
-        return self.observe(), float(success), success, False, self._info(success)
+    def _act(self, action: np.ndarray) -> bool:
+        return self._simulation.step(np.clip(action, -1.0, 1.0))
 
     def observe(self) -> dict[str, Any]:
         """The present observation, without stepping."""
@@ -132,7 +117,7 @@ class LiberoEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray | None:
         """The outer camera's view, uint8 (render_size, render_size, 3)."""
-        if self.render_mode is None or not self._begun:
+        if self.render_mode is None or self.task is None:
             return None
         return self._simulation.image("agentview", self.render_size)
 
@@ -149,7 +134,7 @@ class LiberoEnv(gymnasium.Env):
             from .simulation import Simulation  # MuJoCo reads the choice of a backend when it is first imported
 
             self.close()
-            self._built = Simulation(self.tasks[self.task], self.rendering, self.images)
+            self._built = Simulation(self.tasks[str(self.task)], self.rendering, self.images)
         return self._built
 
     def _info(self, success: bool) -> dict[str, Any]:
@@ -160,9 +145,3 @@ class LiberoEnv(gymnasium.Env):
             "initial_state": self.initial_state,
             "success": success,
         }
-
-
-def _check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    return value

@@ -1,14 +1,16 @@
 """Demonstrations by Meta-World's scripted experts, with noise in what is executed and none in what is recorded."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..common.collection import Disturbance, Noise, first_success, run_jobs
+from ..common.demonstrations import Demonstration, record_demonstration
 from .environment import MetaWorldEnv
 from .experts import expert_action
+from .interface import Rendering
 
 NOISE = Noise(sigma=0.2, burst_probability=0.03, burst_steps=(3, 8), gripper_probability=0.0)
 GROUNDING_NAMES = ("object_x", "object_y", "object_z", "goal_x", "goal_y", "goal_z")
@@ -16,34 +18,7 @@ GROUNDING_CENTRE, GROUNDING_SCALE = np.array([0.0, 0.7, 0.1]), 0.3
 """Grounding is in units of 0.3 m from a point above the middle of the table, so that it is about -1 to 1."""
 
 
-@dataclass
-class Episode:
-    """One demonstration of T steps.
-
-    Attributes:
-        images: uint8 (T, size, size, 3) by camera; frame t was seen before action t.
-        state: float32 (T, 4).
-        actions: float32 (T, 4), the expert's own (without noise).
-        grounding: float32 (T, 6), where the task's object and its goal are, see `GROUNDING_NAMES`.
-        instruction: the sentence.
-        task: name of the task.
-        seed: of the environment's reset.
-        success: whether the task was done.
-        failed_attempts: demonstrations thrown away before this one because they failed.
-    """
-
-    images: dict[str, np.ndarray]
-    state: np.ndarray
-    actions: np.ndarray
-    grounding: np.ndarray
-    instruction: str
-    task: str
-    seed: int
-    success: bool
-    failed_attempts: int = 0
-
-
-def collect_episode(env: MetaWorldEnv, seed: int, task: str, noise: Noise | None = NOISE) -> Episode:
+def collect_episode(env: MetaWorldEnv, seed: int, task: str, noise: Noise | None = NOISE) -> Demonstration:
     """Record the expert in one episode, successful or not.
 
     Args:
@@ -54,24 +29,7 @@ def collect_episode(env: MetaWorldEnv, seed: int, task: str, noise: Noise | None
     """
     observation, info = env.reset(seed=seed, options={"task": task})
     disturb = None if noise is None else Disturbance(noise, np.random.default_rng([seed, 1]), rotations=0)
-    observations, actions = [], []
-    over = False
-    while not over:
-        action = expert_action(observation)
-        observations.append(observation)
-        actions.append(action)
-        observation, _, terminated, truncated, info = env.step(action if disturb is None else disturb(action))
-        over = terminated or truncated
-    return Episode(
-        images={camera: np.stack([seen["images"][camera] for seen in observations]) for camera in env.cameras},
-        state=np.stack([seen["state"] for seen in observations]),
-        actions=np.stack(actions),
-        grounding=np.stack([_grounding(seen["privileged"]["state"]) for seen in observations]),
-        instruction=info["instruction"],
-        task=task,
-        seed=seed,
-        success=info["success"],
-    )
+    return record_demonstration(env, observation, info, seed, expert_action, _ground, disturb)
 
 
 def collect(
@@ -81,14 +39,14 @@ def collect(
     processes: int = 1,
     cameras: Sequence[str] = ("corner2",),
     image_size: int = 128,
-    render: str = "default",
+    render: Rendering = "default",
     noise: Noise | None = NOISE,
     first: int = 0,
     progress: bool = True,
-) -> Iterator[Episode]:
+) -> Iterator[Demonstration]:
     """Successful demonstrations, the tasks taking turns; the same for any number of processes.
 
-    A failed demonstration is replaced by one at other places and counted in `Episode.failed_attempts`.
+    A failed demonstration is replaced by one at other places and counted in `Demonstration.failed_attempts`.
 
     Args:
         tasks: names of the tasks.
@@ -113,11 +71,12 @@ def collect(
     return run_jobs(make_env, _collect_one, jobs, episodes, processes, progress)
 
 
-def _collect_one(env: MetaWorldEnv, seed: int, index: int, task: str, noise: Noise | None) -> Episode:
+def _collect_one(env: MetaWorldEnv, seed: int, index: int, task: str, noise: Noise | None) -> Demonstration:
     return first_success(seed, index, task, lambda scene: collect_episode(env, scene, task, noise))
 
 
-def _grounding(observed: np.ndarray) -> np.ndarray:
-    """Where the object and the goal are, from Meta-World's observation (39,)."""
+def _ground(observation: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
+    """Find where the object and the goal are, from Meta-World's own observation (39,)."""
+    observed = observation["privileged"]["state"]
     places = np.stack([observed[4:7], observed[-3:]])
     return ((places - GROUNDING_CENTRE) / GROUNDING_SCALE).ravel().astype(np.float32)

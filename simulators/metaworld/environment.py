@@ -4,13 +4,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from ..common.environment import InstructedEnv, check_choice, check_sizes, image_space, read_options
 from ..common.gl import choose_backend
 from .instructions import INSTRUCTIONS
-from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, MAX_STEPS, PRIVILEGED_SIZE, STATE_NAMES
+from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, MAX_STEPS, PRIVILEGED_SIZE, STATE_NAMES, Rendering
 from .package import mt10
 from .settings import SETTINGS
 
@@ -20,7 +20,7 @@ KEPT_SIMULATIONS = 5
 """How many tasks' models one environment keeps, 100 MB each; a further one takes a second to build."""
 
 
-class MetaWorldEnv(gymnasium.Env):
+class MetaWorldEnv(InstructedEnv):
     """Meta-World (Yu et al. 2019, arXiv:1910.10897; the `metaworld` package): a Sawyer arm and one of fifty tasks.
 
     Action, float32 (4,) in [-1, 1], 80 per second: the hand's displacement `x, y, z` (times 1 cm) and `grab_effort`
@@ -60,36 +60,32 @@ class MetaWorldEnv(gymnasium.Env):
         tasks: Sequence[str] | None = None,
         cameras: Sequence[str] = ("corner2",),
         image_size: int = 128,
-        render: str = "default",
+        render: Rendering = "default",
         privileged: bool = False,
         setting: str = "seen",
         max_steps: int = MAX_STEPS,
         render_mode: str | None = None,
         render_size: int = 256,
     ):
-        for name, value in (("image_size", image_size), ("render_size", render_size), ("max_steps", max_steps)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        super().__init__(render_mode)
+        check_sizes(image_size=image_size, render_size=render_size, max_steps=max_steps)
         if max_steps > MAX_STEPS:
             raise ValueError(f"max_steps must be at most Meta-World's {MAX_STEPS}, got {max_steps}")
-        _check_choice("render", render, ("default", "tuned"))
-        _check_choice("render_mode", render_mode, (None, "rgb_array"))
+        check_choice("render", render, ("default", "tuned"))
         for camera in cameras:
-            _check_choice("cameras", camera, tuple(CAMERAS))
+            check_choice("cameras", camera, tuple(CAMERAS))
         choose_backend()
         self.tasks = mt10() if tasks is None else tuple(tasks)
         if not self.tasks:
             raise ValueError("tasks must name at least one task, got none")
         for task in self.tasks:
-            _check_choice("tasks", task, TASKS)
-        self.setting = _check_choice("setting", setting, SETTINGS)
+            check_choice("tasks", task, TASKS)
+        self.setting = check_choice("setting", setting, SETTINGS)
         self.cameras, self.image_size, self.rendering = tuple(cameras), image_size, render
         self.privileged, self.max_steps = privileged, max_steps
-        self.render_mode, self.render_size = render_mode, render_size
-        image = spaces.Box(0, 255, (image_size, image_size, 3), np.uint8)
-        seen: dict[str, spaces.Space] = {"state": spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)}
-        if self.cameras:
-            seen["images"] = spaces.Dict({camera: image for camera in self.cameras})
+        self.render_size = render_size
+        seen = image_space(dict.fromkeys(cameras, (image_size, image_size)))
+        seen["state"] = spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)
         if privileged:
             state = spaces.Box(-np.inf, np.inf, (PRIVILEGED_SIZE,), np.float64)
             seen["privileged"] = spaces.Dict({"task": spaces.Discrete(len(TASKS)), "state": state})
@@ -100,8 +96,6 @@ class MetaWorldEnv(gymnasium.Env):
         self.task: str | None = None
         self.instruction: str | None = None
         self.episode_setting = self.setting
-        self._steps = 0
-        self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode; the same seed and options give the same one, bit for bit.
@@ -114,42 +108,30 @@ class MetaWorldEnv(gymnasium.Env):
             ValueError: unknown option, task or setting, or a sentence without a task.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
-        task, instruction = options.pop("task", None), options.pop("instruction", None)
-        setting = _check_choice("setting", options.pop("setting", None) or self.setting, SETTINGS)
-        if options:
-            raise ValueError(f"unknown reset options {sorted(options)}; known: task, instruction, setting")
+        given = read_options(options, "task", "instruction", "setting")
+        task, instruction = given["task"], given["instruction"]
+        setting = check_choice("setting", given["setting"] or self.setting, SETTINGS)
         if task is None and instruction is not None:
             raise ValueError(f"instruction {instruction!r} was given without a task; give the option 'task' too")
         if task is not None:
-            _check_choice("task", task, TASKS)
+            check_choice("task", task, TASKS)
         number, fraction = self.np_random.random(2)
         places = int(self.np_random.integers(2**63))
-        self.task = self.tasks[int(number * len(self.tasks))] if task is None else task
+        self.task = task = self.tasks[int(number * len(self.tasks))] if task is None else str(task)
         if instruction is None:
-            sentences = INSTRUCTIONS[self.task]
+            sentences = INSTRUCTIONS[task]
             known = sentences.held_out if setting == "unseen_paraphrases" else sentences.seen
             instruction = known[int(fraction * len(known))]
         self.instruction, self.episode_setting = str(instruction), setting
         self._observed = self._simulation.reset(places, setting)
-        self._steps, self._over = 0, False
+        self._rewards: dict[str, float] = {}
+        self._begin()
         return self.observe(), self._info(False)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Execute one action (4,) for 1/80 s.
-
-        Raises:
-            ValueError: the action's shape is not (4,) or it isn't finite.
-            RuntimeError: the episode is over, or none has begun.
-        """
-        if self._over:
-            raise RuntimeError("the episode is over (or none has begun); call reset() before step()")
-        self._observed, dense_reward, success = self._simulation.step(self._checked(action))
-        self._steps += 1
-        truncated = not success and self._steps >= self.max_steps
-        self._over = success or truncated
-        info = self._info(success) | {"dense_reward": dense_reward}
-        return self.observe(), float(success), success, truncated, info
+    def _act(self, action: np.ndarray) -> bool:
+        self._observed, dense_reward, success = self._simulation.step(np.clip(action, -1.0, 1.0))
+        self._rewards = {"dense_reward": dense_reward}
+        return success
 
     def observe(self) -> dict[str, Any]:
         """The present observation, without stepping."""
@@ -185,14 +167,6 @@ class MetaWorldEnv(gymnasium.Env):
         self._simulations.move_to_end(task)
         return self._simulations[task]
 
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != self.action_space.shape:
-            raise ValueError(f"action must have shape {self.action_space.shape}, got {action.shape}")
-        if not np.isfinite(action).all():
-            raise ValueError(f"action must be finite, got {action}")
-        return np.clip(action, -1.0, 1.0)
-
     def _info(self, success: bool) -> dict[str, Any]:
         return {
             "task": self.task,
@@ -200,10 +174,5 @@ class MetaWorldEnv(gymnasium.Env):
             "setting": self.episode_setting,
             "success": success,
             "placement": self._simulation.placement,
+            **self._rewards,
         }
-
-
-def _check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    return value

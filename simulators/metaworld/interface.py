@@ -1,6 +1,9 @@
 """Actions and observations of Meta-World: names, units, cameras."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Rendering = Literal["default", "tuned"]
 
 CONTROL_FREQUENCY = 80.0
 """Actions per second: five physics steps of 2.5 ms each."""

@@ -5,16 +5,12 @@
 This module imports MuJoCo; `choose_backend` must run first.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from ..common.camera_renderer import CameraRenderer
-from .interface import CAMERAS
+from .interface import CAMERAS, Rendering
 from .package import environment_class, task_with
 from .settings import MAX_DISTRACTORS, Appearance
-
-Rendering = Literal["default", "tuned"]
 
 
 class Simulation:

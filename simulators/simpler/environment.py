@@ -2,12 +2,12 @@
 
 from typing import Any, Literal
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from ..common.environment import InstructedEnv, check_array, check_choice, check_sizes, image_space, read_options
 from .assets import Table, check_assets
 from .tasks import ACTION_NAMES, CAMERA, HEIGHT, STARTS, STATE_NAMES, TASKS, WIDTH, get_task
 
@@ -20,7 +20,7 @@ OPENS_ABOVE = 0.5
 FINGER_RANGE = (0.015, 0.037)
 
 
-class SimplerWidowXEnv(gymnasium.Env):
+class SimplerWidowXEnv(InstructedEnv):
     """SimplerEnv's WidowX tasks (Li et al. 2024, arXiv:2405.05941) in ManiSkill 3's version, one robot on the CPU.
 
     Action, (7,), 5 per second: `delta_x, delta_y, delta_z` (m) and `delta_roll, delta_pitch, delta_yaw` (rad), in the robot's
@@ -57,26 +57,20 @@ class SimplerWidowXEnv(gymnasium.Env):
         photograph: bool = True,
         render_mode: str | None = None,
     ):
-        if termination not in ("truncate", "accumulate"):
-            raise ValueError(f"termination must be 'truncate' or 'accumulate', got {termination!r}")
-        if height < 1 or width < 1:
-            raise ValueError(f"height and width must be at least 1, got {height} and {width}")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
+        super().__init__(render_mode)
+        check_choice("termination", termination, ("truncate", "accumulate"))
+        check_sizes(height=height, width=width)
         self.height, self.width = height, width
         self.table: Table = table
         self.termination, self.photograph = termination, photograph
-        self.render_mode = render_mode
-        image = spaces.Box(0, 255, (height, width, 3), np.uint8)
         state = spaces.Box(-np.inf, np.inf, (len(STATE_NAMES),), np.float32)
-        self.observation_space = spaces.Dict({"images": spaces.Dict({CAMERA: image}), "state": state})
+        self.observation_space = spaces.Dict({**image_space({CAMERA: (height, width)}), "state": state})
         low, high = np.array([-0.05] * 3 + [-0.25] * 3 + [0]), np.array([0.05] * 3 + [0.25] * 3 + [1])
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
         self._scenes: dict[str, Any] = {}  # built when first asked for: each takes seconds
         self._picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        self._judged: dict[str, Any] = {}
         self.task = self.instruction = ""
-        self._steps = 0
-        self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode.
@@ -91,35 +85,28 @@ class SimplerWidowXEnv(gymnasium.Env):
             MissingAssetsError: the task's models are not there.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
-        task = options.pop("task", None) or next(iter(TASKS))
-        instruction, start = options.pop("instruction", None), options.pop("start", None)
-        if options:
-            raise ValueError(f"unknown reset options {sorted(options)}; known: task, instruction, start")
+        given = read_options(options, "task", "instruction", "start")
+        task, instruction, start = given["task"] or next(iter(TASKS)), given["instruction"], given["start"]
         known = get_task(task)
         start = int(self.np_random.integers(STARTS)) if start is None else start
         if start not in range(STARTS):
             raise ValueError(f"start must be 0 to {STARTS - 1}, got {start}")
         self.task, self.instruction = task, known.instruction if instruction is None else str(instruction)
-        self._steps, self._over = 0, False
+        self.max_steps = known.max_steps
         seen, _ = self._scene.reset(seed=start, options={"episode_id": start})
-        return self._observation(seen), self._info({}, success=False)
+        self._take(seen, {})
+        self._begin()
+        return self.observe(), self._info(False)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Execute one action (7,) for 1/5 s.
-
-        Raises:
-            ValueError: the action's shape is not (7,) or it isn't finite.
-            RuntimeError: the episode is over, or none has begun.
-        """
-        if self._over:
-            raise RuntimeError("the episode is over (or none has begun); call reset() before step()")
+    def _act(self, action: np.ndarray) -> bool:
         seen, _, _, _, info = self._scene.step(robot_action(action)[None])
-        self._steps += 1
-        last = self._steps == TASKS[self.task].max_steps
-        success = bool(info["success"][0]) and (last or self.termination == "accumulate")
-        self._over = success or last
-        return self._observation(seen), float(success), success, last and not success, self._info(info, success)
+        self._take(seen, info)
+        return self._judged["success"] and (self._steps == self.max_steps or self.termination == "accumulate")
+
+    def _take(self, seen: dict[str, Any], info: dict[str, Any]) -> None:
+        """Note what ManiSkill returned: the picture, and its judgements as plain numbers."""
+        self._picture = seen["sensor_data"]["3rd_view_camera"]["rgb"][0].numpy().astype(np.uint8)
+        self._judged = {name: value[0].item() for name, value in info.items()}
 
     def render(self) -> np.ndarray | None:
         """The camera's last picture, uint8 (480, 640, 3), or None without a render mode."""
@@ -144,8 +131,7 @@ class SimplerWidowXEnv(gymnasium.Env):
             self._scenes[self.task] = make_scene(TASKS[self.task], self.table, self.photograph)
         return self._scenes[self.task]
 
-    def _observation(self, seen: dict[str, Any]) -> dict[str, Any]:
-        self._picture = seen["sensor_data"]["3rd_view_camera"]["rgb"][0].numpy().astype(np.uint8)
+    def observe(self) -> dict[str, Any]:
         image = self._picture
         if (self.height, self.width) != image.shape[:2]:
             image = np.asarray(Image.fromarray(image).resize((self.width, self.height), Image.Resampling.BOX))
@@ -159,8 +145,8 @@ class SimplerWidowXEnv(gymnasium.Env):
         opening = np.clip((robot.qpos[0, -2:].mean().item() - closed) / (opened - closed), 0, 1)
         return np.array([*pose[:3], *Rotation.from_matrix(rotation).as_euler("xyz"), opening], dtype=np.float32)
 
-    def _info(self, info: dict[str, Any], success: bool) -> dict[str, Any]:
-        judged = {name: value[0].item() for name, value in info.items()}
+    def _info(self, success: bool) -> dict[str, Any]:
+        judged = dict(self._judged)
         judged["placed"] = judged.pop("success", False)
         return judged | {"task": self.task, "instruction": self.instruction, "success": success}
 
@@ -173,10 +159,6 @@ def robot_action(action: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the action's shape is not (7,) or it isn't finite.
     """
-    action = np.asarray(action, dtype=np.float64)
-    if action.shape != (len(ACTION_NAMES),):
-        raise ValueError(f"action must have shape ({len(ACTION_NAMES)},), got {action.shape}")
-    if not np.isfinite(action).all():
-        raise ValueError(f"action must be finite, got {action}")
+    action = check_array("action", action, (len(ACTION_NAMES),))
     angles = Rotation.from_euler("xyz", action[3:6]).as_euler("XYZ")
     return np.array([*action[:3], *angles, 1.0 if action[6] > OPENS_ABOVE else -1.0], dtype=np.float32)

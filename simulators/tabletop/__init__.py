@@ -4,9 +4,10 @@ The Gymnasium environment is "robovlms/Tabletop-v0".
 """
 
 from ..common.collection import Noise
+from ..common.demonstrations import Demonstration
 from ..common.gl import NoOpenGLError, choose_backend
 from .chains import CHAIN_LENGTH, sample_chain, scene_layout
-from .demonstrations import Episode, collect, collect_chain, collect_episode
+from .demonstrations import collect, collect_chain, collect_episode
 from .environment import TabletopEnv
 from .expert import Expert, expert_action
 from .interface import ACTION_NAMES, ACTION_UNITS, CAMERAS, CONTROL_FREQUENCY, STATE_NAMES, STATE_UNITS
@@ -28,7 +29,7 @@ __all__ = [
     "STATE_UNITS",
     "TASKS",
     "TASK_TABLE",
-    "Episode",
+    "Demonstration",
     "Expert",
     "NoOpenGLError",
     "Noise",

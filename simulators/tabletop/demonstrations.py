@@ -1,62 +1,17 @@
 """Demonstrations by the scripted expert, with noise in what is executed and none in what is recorded."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import gymnasium
 import numpy as np
 
 from ..common.collection import DEFAULT_NOISE, Disturbance, Noise, first_success, run_jobs
+from ..common.demonstrations import Demonstration, record_demonstration
 from .chains import sample_chain, scene_layout
-from .environment import TabletopEnv
+from .environment import TabletopEnv, unwrap
 from .expert import expert_action
-from .interface import CAMERAS
 from .tasks import TASKS, get_task
-
-
-@dataclass
-class Episode:
-    """One demonstration of T steps.
-
-    Attributes:
-        images: uint8 (T, size, size, 3) by camera; frame t was seen before action t.
-        state: float32 (T, 7).
-        actions: float32 (T, 7), the expert's own (without noise).
-        grounding: float32 (T, 6), see `tasks.grounding`.
-        instruction: the sentence.
-        task: name of the task.
-        seed: seed of the scene.
-        success: whether the task was achieved.
-        failed_attempts: demonstrations thrown away before this one because they failed (see `collect`).
-    """
-
-    images: dict[str, np.ndarray]
-    state: np.ndarray
-    actions: np.ndarray
-    grounding: np.ndarray
-    instruction: str
-    task: str
-    seed: int
-    success: bool
-    failed_attempts: int = 0
-
-    def __len__(self) -> int:
-        return len(self.actions)
-
-    def steps(self) -> Iterator[dict[str, Any]]:
-        """Yield one dict per step: `observation`, `action`, `grounding`, `instruction`."""
-        for t in range(len(self)):
-            yield {
-                "observation": {
-                    "images": {camera: frames[t] for camera, frames in self.images.items()},
-                    "state": self.state[t],
-                },
-                "action": self.actions[t],
-                "grounding": self.grounding[t],
-                "instruction": self.instruction,
-            }
 
 
 def collect_episode(
@@ -66,7 +21,7 @@ def collect_episode(
     instruction: str | None = None,
     noise: Noise | None = None,
     setting: str = "seen",
-) -> Episode:
+) -> Demonstration:
     """Record the expert in one episode, successful or not.
 
     Args:
@@ -77,22 +32,22 @@ def collect_episode(
         noise: disturbance; none by default.
         setting: one of `settings.SETTINGS`.
     """
-    env = _tabletop(env)
+    env = unwrap(env)
     observation, info = env.reset(seed=seed, options={"task": task, "instruction": instruction, "setting": setting})
     return _record(env, observation, info, seed, _disturbance(noise, seed))
 
 
 def collect_chain(
     env: gymnasium.Env, seed: int, length: int = 5, noise: Noise | None = None, tasks: Sequence[str] = TASKS
-) -> list[Episode]:
+) -> list[Demonstration]:
     """Record the expert in a chain of subtasks in one scene; ends early, with the failed one, when a subtask fails.
 
     These episodes begin wherever the subtask before left the scene and the gripper, as in a long-horizon evaluation.
     """
-    env = _tabletop(env)
+    env = unwrap(env)
     rng = np.random.default_rng([seed, 2])
     disturb = _disturbance(noise, seed)
-    episodes: list[Episode] = []
+    episodes: list[Demonstration] = []
     observation, _ = env.reset(seed=seed)
     for task in sample_chain(rng, length, tasks, scene_layout(seed)):
         info = env.set_task(task, str(rng.choice(get_task(task).paraphrases)))
@@ -103,39 +58,19 @@ def collect_chain(
     return episodes
 
 
-def _tabletop(env: gymnasium.Env) -> TabletopEnv:
-    if not isinstance(env.unwrapped, TabletopEnv):
-        raise TypeError(f"env must be a tabletop environment, got {type(env.unwrapped).__name__}")
-    return env.unwrapped
-
-
 def _disturbance(noise: Noise | None, seed: int) -> Disturbance | None:
     return None if noise is None else Disturbance(noise, np.random.default_rng([seed, 1]))
 
 
-def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb: Disturbance | None) -> Episode:
-    observations, actions, groundings = [], [], []
-    over = False
-    while not over:
-        action = expert_action(env)
-        observations.append(observation)
-        actions.append(action)
-        groundings.append(info["grounding"])
-        observation, _, terminated, truncated, info = env.step(action if disturb is None else disturb(action))
-        over = terminated or truncated
-    return Episode(
-        images={camera: np.stack([o["images"][camera] for o in observations]) for camera in CAMERAS},
-        state=np.stack([o["state"] for o in observations]),
-        actions=np.stack(actions),
-        grounding=np.stack(groundings),
-        instruction=info["instruction"],
-        task=info["task"],
-        seed=seed,
-        success=info["success"],
+def _record(env: TabletopEnv, observation: dict, info: dict, seed: int, disturb: Disturbance | None) -> Demonstration:
+    return record_demonstration(
+        env, observation, info, seed, lambda _: expert_action(env), lambda _, told: told["grounding"], disturb
     )
 
 
-def _collect_one(env: TabletopEnv, seed: int, index: int, task: str, noise: Noise | None, setting: str) -> Episode:
+def _collect_one(
+    env: TabletopEnv, seed: int, index: int, task: str, noise: Noise | None, setting: str
+) -> Demonstration:
     return first_success(
         seed, index, task, lambda scene: collect_episode(env, scene, task, noise=noise, setting=setting)
     )
@@ -152,10 +87,10 @@ def collect(
     max_steps: int = 80,
     first: int = 0,
     progress: bool = True,
-) -> Iterator[Episode]:
+) -> Iterator[Demonstration]:
     """Successful demonstrations, the tasks taking turns; the same for any number of processes.
 
-    A failed demonstration is replaced by one in another scene and counted in `Episode.failed_attempts`; the progress
+    A failed demonstration is replaced by one in another scene and counted in `Demonstration.failed_attempts`; the progress
     bar shows the sum.
 
     Args:

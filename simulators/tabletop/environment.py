@@ -6,20 +6,21 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from ..common.environment import InstructedEnv, check_sizes, image_space, read_options
 from ..common.gl import choose_backend
 from .interface import ACTION_NAMES, CAMERAS, CONTROL_FREQUENCY, STATE_HIGH, STATE_LOW
-from .settings import SETTINGS, sample_layout, sentences
+from .settings import check_setting, sample_layout, sentences
 from .tasks import TASKS, SceneState, Task, get_task, grounding, is_done, is_feasible, task_of_instruction
 
 
-class TabletopEnv(gymnasium.Env):
+class TabletopEnv(InstructedEnv):
     """A gripper over a table with three blocks, two plates, a drawer and a light, told by a sentence what to do.
 
     Everything is in every scene, so that only the instruction says what to do.
 
-    Action, float32 (7,) in [-1, 1]: `delta_x, delta_y, delta_z` (times 2 cm), `delta_roll, delta_pitch, delta_yaw`
-    (times 0.2 rad), `gripper` (above 0 opens, otherwise closes), in the table frame, from the gripper's present pose,
-    20 per second. The action space saturates: values outside [-1, 1] act as the nearest bound.
+    Action, float32 (7,) in [-1, 1], each for 1/20 s: `delta_x, delta_y, delta_z` (times 2 cm), `delta_roll, delta_pitch, delta_yaw`
+    (times 0.2 rad), `gripper` (above 0 opens, otherwise closes), in the table frame, from the gripper's present pose.
+    The action space saturates: values outside [-1, 1] act as the nearest bound.
 
     Observation: `{"images": {"static", "gripper"}: uint8 (size, size, 3), "state": float32 (7,)}`, the state being the
     gripper's x, y, z (m), roll, pitch, yaw (rad) and opening (m).
@@ -53,25 +54,19 @@ class TabletopEnv(gymnasium.Env):
         render_mode: str | None = None,
         render_size: int = 256,
     ):
-        for name, value in (("image_size", image_size), ("render_size", render_size), ("max_steps", max_steps)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
+        super().__init__(render_mode)
+        check_sizes(image_size=image_size, render_size=render_size, max_steps=max_steps)
         self.tasks = TASKS if tasks is None else tuple(get_task(name).name for name in tasks)
         if not self.tasks:
             raise ValueError("tasks must name at least one task, got none")
-        self.setting = _check_setting(setting)
+        check_setting(setting)
+        self.setting = setting
         self.image_size = image_size
         self.render_size = render_size
         self.max_steps = max_steps
-        self.render_mode = render_mode
-        image = spaces.Box(0, 255, (image_size, image_size, 3), np.uint8)
         self.observation_space = spaces.Dict(
-            {
-                "images": spaces.Dict({camera: image for camera in CAMERAS}),
-                "state": spaces.Box(STATE_LOW, STATE_HIGH, dtype=np.float32),
-            }
+            image_space(dict.fromkeys(CAMERAS, (image_size, image_size)))
+            | {"state": spaces.Box(STATE_LOW, STATE_HIGH, dtype=np.float32)}
         )
         self.action_space = spaces.Box(-1.0, 1.0, (len(ACTION_NAMES),), np.float32)
 
@@ -83,9 +78,7 @@ class TabletopEnv(gymnasium.Env):
         self.instruction = self.task.instruction
         self.episode_setting: str | None = None
         self._start = self.scene_state
-        self._steps = 0
         self._feasible = False
-        self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Begin an episode in a new scene; the same seed and options give the same episode, bit for bit.
@@ -98,11 +91,9 @@ class TabletopEnv(gymnasium.Env):
             ValueError: unknown option, task, setting, or sentence given without a task.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
-        task, instruction = options.pop("task", None), options.pop("instruction", None)
-        setting = _check_setting(options.pop("setting", None) or self.setting)
-        if options:
-            raise ValueError(f"unknown reset options {sorted(options)}; known: task, instruction, setting")
+        given = read_options(options, "task", "instruction", "setting")
+        task, instruction, setting = given["task"], given["instruction"], given["setting"] or self.setting
+        check_setting(setting)
         if task is not None:
             get_task(task)
         elif instruction is not None:
@@ -134,26 +125,13 @@ class TabletopEnv(gymnasium.Env):
         self.task = get_task(task)
         self.instruction = self.task.instruction if instruction is None else str(instruction)
         self._start = self.scene_state
-        self._steps = 0
-        self._over = False
+        self._begin()
         self._feasible = is_feasible(self.task, self._start)
         return self._info(False)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Execute one action (7,) for 1/20 s.
-
-        Raises:
-            ValueError: the action's shape is not (7,) or it isn't finite.
-            RuntimeError: the episode is over, or none has begun.
-        """
-        if self._over:
-            raise RuntimeError("the episode is over (or none has begun); call reset() or set_task() before step()")
-        self._simulation.apply(self._checked(action))
-        success = is_done(self.task, self.scene_state, self._start)
-        self._steps += 1
-        truncated = not success and self._steps >= self.max_steps
-        self._over = success or truncated
-        return self.observe(), float(success), success, truncated, self._info(success)
+    def _act(self, action: np.ndarray) -> bool:
+        self._simulation.apply(np.clip(action, -1.0, 1.0))
+        return is_done(self.task, self.scene_state, self._start)
 
     def observe(self) -> dict[str, Any]:
         """Return the present observation without stepping (for the first action after `set_task`)."""
@@ -178,14 +156,6 @@ class TabletopEnv(gymnasium.Env):
         """What is where now (copies)."""
         return self._simulation.state
 
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != self.action_space.shape:
-            raise ValueError(f"action must have shape {self.action_space.shape}, got {action.shape}")
-        if not np.isfinite(action).all():
-            raise ValueError(f"action must be finite, got {action}")
-        return np.clip(action, -1.0, 1.0)
-
     def _info(self, success: bool) -> dict[str, Any]:
         return {
             "task": self.task.name,
@@ -197,7 +167,12 @@ class TabletopEnv(gymnasium.Env):
         }
 
 
-def _check_setting(setting: str) -> str:
-    if setting not in SETTINGS:
-        raise ValueError(f"unknown setting {setting!r}; known settings: {', '.join(SETTINGS)}")
-    return setting
+def unwrap(env: gymnasium.Env) -> TabletopEnv:
+    """Return the tabletop inside of wrappers.
+
+    Raises:
+        TypeError: it is another environment.
+    """
+    if not isinstance(env.unwrapped, TabletopEnv):
+        raise TypeError(f"env must be a tabletop environment, got {type(env.unwrapped).__name__}")
+    return env.unwrapped

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...configuration.action_contract import ActionContract, CameraSpec, GripperSpec, VectorSpec
-from .environment import TabletopEnv
+from .environment import TabletopEnv, unwrap
 from .expert import expert_policy
 from .interface import ACTION_NAMES, ACTION_UNITS, CONTROL_FREQUENCY, STATE_NAMES, STATE_UNITS
 
@@ -38,7 +38,7 @@ class ExpertChunks:
     """
 
     def __init__(self, env: TabletopEnv, chunk_size: int = 10, n_action_steps: int = 4):
-        self.env = env.unwrapped
+        self.env = unwrap(env)
         self.contract, self.guided = tabletop_contract(chunk_size, n_action_steps), True
 
     def reset(self) -> None:

@@ -3,7 +3,7 @@
 Table frame: x to the right and y away from the static camera, z up, origin in the middle of the table top; metres.
 """
 
-from ..common.textures import TEXTURES, texture_png
+from ..common.textures import SIZE, TEXTURES
 
 BLOCK_COLORS = {"red": "0.85 0.08 0.08", "green": "0.05 0.6 0.12", "blue": "0.08 0.2 0.9"}
 PLATE_COLORS = {"yellow": "0.98 0.85 0.1", "purple": "0.5 0.15 0.6"}
@@ -71,14 +71,9 @@ def _finger(side: str, sign: int) -> str:
 
 def _texture(name: str) -> str:
     return f"""
-    <texture name="{name}" type="2d" file="{name}.png"/>
+    <texture name="{name}" type="2d" builtin="flat" width="{SIZE}" height="{SIZE}"/>
     <material name="{name}_table" texture="{name}" texrepeat="2 2" specular="0"/>
     <material name="{name}_floor" texture="{name}" texrepeat="16 16" specular="0"/>"""
-
-
-def scene_files() -> dict[str, bytes]:
-    """The files that the scene names."""
-    return {f"{name}.png": texture_png(name) for name in TEXTURES}
 
 
 def scene_xml(framebuffer: int) -> str:

@@ -42,6 +42,12 @@ START_REGION = ((-0.16, 0.16), (-0.14, 0.06), (0.14, 0.22))
 DRAWER_START = (0.035, 0.065)
 
 
+def check_setting(setting: str) -> None:
+    """Raise ValueError for a setting that there isn't."""
+    if setting not in SETTINGS:
+        raise ValueError(f"unknown setting {setting!r}; known settings: {', '.join(SETTINGS)}")
+
+
 @dataclass(frozen=True)
 class Layout:
     """Start of an episode.
@@ -140,8 +146,7 @@ def sample_layout(rng: np.random.Generator, setting: str) -> Layout:
     Raises:
         ValueError: unknown setting.
     """
-    if setting not in SETTINGS:
-        raise ValueError(f"unknown setting {setting!r}; known settings: {', '.join(SETTINGS)}")
+    check_setting(setting)
     scattered = None
     while scattered is None:
         scattered = _scatter(rng, setting)

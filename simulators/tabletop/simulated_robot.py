@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.generalization import GENERALIZATION_SETTINGS
-from . import ACTION_NAMES, CAMERAS, STATE_NAMES, TASK_TABLE, TabletopEnv, get_task
+from .environment import TabletopEnv
+from .interface import ACTION_NAMES, CAMERAS, STATE_NAMES
 from .settings import with_unseen_objects
+from .tasks import TASK_TABLE, get_task
 
 
 class SimulatedRobot:
@@ -49,8 +51,8 @@ class SimulatedRobot:
 
     def get_observation(self) -> dict[str, Any]:
         self._require_connection()
-        state = dict(zip(STATE_NAMES, map(float, self._observation["state"]), strict=True))
-        return dict(self._observation["images"]) | state
+        state = zip(STATE_NAMES, map(float, self._observation["state"]), strict=True)
+        return {**self._observation["images"], **dict(state)}
 
     def send_action(self, action: dict[str, Any]) -> dict[str, Any]:
         """Moves for 1/20 s, unless the task is done: then the scene stands still."""

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from ..common.camera_renderer import CameraRenderer
+from ..common.textures import TEXTURES, draw_texture
 from .interface import CAMERAS, CONTROL_FREQUENCY, POSITION_SCALE, ROTATION_LIMIT, ROTATION_SCALE, WORKSPACE
 from .painting import Painter
 from .scene import (
@@ -26,7 +27,6 @@ from .scene import (
     LIGHT_COLORS,
     PARKED,
     PLATE_COLORS,
-    scene_files,
     scene_xml,
 )
 from .settings import Layout
@@ -41,7 +41,11 @@ class Simulation:
     """The scene in motion. `framebuffer` bounds the width and height of images."""
 
     def __init__(self, framebuffer: int):
-        self.model = mujoco.MjModel.from_xml_string(scene_xml(framebuffer), scene_files())
+        self.model = mujoco.MjModel.from_xml_string(scene_xml(framebuffer))
+        for name in TEXTURES:
+            pixels = draw_texture(name).ravel()
+            start = self.model.tex_adr[self.model.texture(name).id]
+            self.model.tex_data[start : start + len(pixels)] = pixels
         self.data = mujoco.MjData(self.model)
         self._substeps = round(1 / (CONTROL_FREQUENCY * self.model.opt.timestep))
         self._painter = Painter(self.model)
