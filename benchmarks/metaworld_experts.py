@@ -32,7 +32,7 @@ def main() -> None:
         episodes=options.episodes * len(tasks),
         num_envs=options.envs,
         controls=False,
-        record=0,
+        films=0,
         policy_name="Meta-World's scripted experts",
     )
     if options.output is not None:

@@ -1,8 +1,8 @@
-"""Evaluation: simulators, the rollout engine, evaluation records and pictures."""
+"""Evaluation: the rollout engine, suites by name, evaluation records, comparisons and pictures. No simulator."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..configuration.lazy_imports import lazy_names
 from .environments import EnvironmentFailure, EnvironmentPool
 from .evaluation import evaluate
 from .intervals import wilson_interval
@@ -13,13 +13,10 @@ from .suites import get_suite, register_suite, suite_names
 
 if TYPE_CHECKING:
     from .comparison import compare
-    from .pictures import contact_sheet, plot_controls, plot_losses, plot_success, rollout_gif, rollout_video
+    from .filmstrips import contact_sheet, rollout_gif, rollout_video
+    from .pictures import plot_controls, plot_losses, plot_success
     from .report import write_report
 
-# Loaded on first use: the processes of environments import this package too and need no matplotlib and no statistics.
-_LATE = dict.fromkeys(
-    ("contact_sheet", "plot_controls", "plot_losses", "plot_success", "rollout_gif", "rollout_video"), "pictures"
-) | {"compare": "comparison", "write_report": "report"}
 __all__ = [
     "ChainScores",
     "EnvironmentFailure",
@@ -47,8 +44,13 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LATE[name]}", __name__), name)
+# Pictures and statistics are imported when they are first asked for: a rollout needs neither matplotlib nor scipy.
+__getattr__, _ = lazy_names(
+    __name__,
+    {
+        ".comparison": ("compare",),
+        ".filmstrips": ("contact_sheet", "rollout_gif", "rollout_video"),
+        ".pictures": ("plot_controls", "plot_losses", "plot_success"),
+        ".report": ("write_report",),
+    },
+)

@@ -174,7 +174,7 @@ def _remarks(first: EvaluationRecord, second: EvaluationRecord) -> list[str]:
         for name in PROTOCOL
         if getattr(first, name) != getattr(second, name)
     ]
-    limits = [record.settings.get("max_steps") for record in (first, second)]
+    limits = [record.protocol.get("max_steps") for record in (first, second)]
     if limits[0] != limits[1]:
         differing.append(f"max_steps is {limits[0]} and {limits[1]}")
     remarks = [f"the protocols differ: {'; '.join(differing)}"] if differing else []
@@ -199,9 +199,15 @@ def _difference(name: str, first: list[Outcomes], second: list[Outcomes], paired
     table = [[successes, episodes - successes] for successes, episodes in counts]
     rates = [successes / episodes for successes, episodes in counts]
     return Difference(
-        name, *rates, (counts[0][1], counts[1][1]), rates[1] - rates[0], difference_interval(*counts),
-        float(stats.fisher_exact(table).pvalue), "Fisher's exact test, independent episodes",
-    )  # fmt: skip
+        name=name,
+        first=rates[0],
+        second=rates[1],
+        episodes=(counts[0][1], counts[1][1]),
+        difference=rates[1] - rates[0],
+        interval=difference_interval(counts[0], counts[1]),
+        p_value=float(stats.fisher_exact(table)[1]),
+        test="Fisher's exact test, independent episodes",
+    )
 
 
 def _paired(name: str, pairs: Sequence[tuple[bool, bool]]) -> Difference:
@@ -215,9 +221,15 @@ def _paired(name: str, pairs: Sequence[tuple[bool, bool]]) -> Difference:
     half = Z_95 * sqrt(max(won + lost + 1 - (won - lost) ** 2 / padded, 0.0)) / padded
     rates = [sum(pair[side] for pair in pairs) / count for side in (0, 1)]
     return Difference(
-        name, *rates, (count, count), (won - lost) / count, (max(middle - half, -1.0), min(middle + half, 1.0)), p_value,
-        f"McNemar's exact test, {count} paired episodes, {won} won and {lost} lost",
-    )  # fmt: skip
+        name=name,
+        first=rates[0],
+        second=rates[1],
+        episodes=(count, count),
+        difference=(won - lost) / count,
+        interval=(max(middle - half, -1.0), min(middle + half, 1.0)),
+        p_value=p_value,
+        test=f"McNemar's exact test, {count} paired episodes, {won} won and {lost} lost",
+    )
 
 
 def _chain_difference(first: EvaluationRecord, second: EvaluationRecord) -> Difference:
@@ -240,7 +252,7 @@ def _chain_difference(first: EvaluationRecord, second: EvaluationRecord) -> Diff
     test = stats.permutation_test(
         samples, gain, permutation_type="samples" if paired else "independent", vectorized=True, rng=rng
     )
-    difference = float(gain(*samples))
+    difference = float(gain(samples[0], samples[1]))
     if len(set(samples[1] - samples[0] if paired else np.concatenate(samples))) > 1:
         ends = stats.bootstrap(samples, gain, paired=paired, vectorized=True, method="percentile", rng=rng)
         interval = (float(ends.confidence_interval.low), float(ends.confidence_interval.high))

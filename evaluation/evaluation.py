@@ -1,6 +1,7 @@
 """`evaluate`: a policy on a suite, its controls, held-out settings and chains; an evaluation record comes out."""
 
 import inspect
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,12 +11,11 @@ from typing import Any
 
 from .environments import EnvironmentPool
 from .journal import Journal
-from .record import ChainScores, EvaluationRecord, TaskScores
+from .record import CONTROLS, ChainScores, EvaluationRecord, TaskScores
 from .rollout import Episode, EpisodeResult, Observation, RandomPolicy, RolloutPolicy, rollout
 from .suite import Suite
 from .suites import get_suite
 
-CONTROLS = ("shuffled_instruction", "black_images", "random_policy")
 FIRST_SEED = 1_000_000
 
 
@@ -34,7 +34,7 @@ def evaluate(
     chains: int = 0,
     chain_length: int = 5,
     max_steps: int | None = None,
-    record: int = 1,
+    films: int = 1,
     cameras: Mapping[str, str] | None = None,
     contract: Any = None,
     policy_name: str | None = None,
@@ -50,7 +50,7 @@ def evaluate(
         policy: a `robovlms.Policy`, or anything with its `reset` and `select_action`.
         suite: name of a registered suite, or a suite.
         tasks: those to run; the suite's default tasks, or else all of it, by default.
-        episodes: episodes per seed, the tasks in turn; the suite's own number of each task by default. May be 0 where
+        episodes: episodes per seed, over all tasks, which take turns; the suite's own number of each task by default. May be 0 where
             chains are run.
         seeds: where the seeds of the episodes start. Several repeat everything with other scenes.
         num_envs: environments at once, each in its own process.
@@ -61,7 +61,7 @@ def evaluate(
         setting_episodes: episodes per setting and seed; as many as `episodes` by default.
         chains: long-horizon chains per seed, of `chain_length` instructions each.
         max_steps: step limit per task; the suite's by default.
-        record: film so many successes and so many failures of each task; see `rollout`.
+        films: film so many successes and so many failures of each task; see `rollout`.
         cameras: policy's name of a camera -> the suite's, where they differ.
         contract: the policy's `ActionContract`, for the record; `policy.contract` by default, where there is one.
         policy_name, policy_revision: for the record.
@@ -86,7 +86,7 @@ def evaluate(
     if control_episodes is None:
         per_task = suite.controls_per_task if isinstance(controls, bool) else suite.episodes_per_task
         control_episodes = min(episodes, per_task * len(tasks))
-    controls = (CONTROLS if controls else ()) if isinstance(controls, bool) else tuple(controls)
+    controls = (tuple(CONTROLS) if controls else ()) if isinstance(controls, bool) else tuple(controls)
     seeds = list(seeds)
     _check_known("tasks", tasks, suite.instructions)
     _check_known("controls", controls, CONTROLS)
@@ -132,6 +132,9 @@ def evaluate(
         parts["chains"] = [chain for seed in seeds for chain in suite.chains(tasks, chains, chain_length, seed)]
     for part, asked in parts.items():
         _check_distinct(part, asked, seeds)
+    missed = [task for task in tasks if task not in {episode.task for episode in parts["policy"]}]
+    if missed and episodes:
+        warnings.warn(f"episodes: {episodes} over {len(tasks)} tasks; none for {', '.join(missed)}", stacklevel=2)
 
     results: dict[str, list[EpisodeResult]] = {}
     with ExitStack() as stack:
@@ -155,7 +158,7 @@ def evaluate(
                 asked,
                 max_steps=limit,
                 black_images=part == "black_images",
-                record=record if part in ("policy", "chains") else 0,
+                films=films if part in ("policy", "chains") else 0,
                 finished=finished,
                 on_result=note,
                 description=f"{part.replace('_', ' '):22}",
@@ -173,7 +176,7 @@ def evaluate(
         controls={name: TaskScores.of_results(results[name]) for name in controls if name in results},
         unseen={name: TaskScores.of_results(results[f"unseen {name}"]) for name in settings},
         chains=ChainScores.of_results(results["chains"]) if chains else None,
-        settings=how | ({"suite_options": suite.options} if suite.options else {}),
+        protocol=how | ({"suite_options": suite.options} if suite.options else {}),
         **facts,
     )
     return evaluation, results["policy"] + results.get("chains", [])

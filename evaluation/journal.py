@@ -40,9 +40,7 @@ class Journal:
             shutil.rmtree(self.folder / FILMS, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         protocol = json.loads(json.dumps(protocol))
-        lines = _complete_lines(self.file)
-        if not lines:
-            lines = [{"protocol": protocol}]
+        lines = _complete_lines(self.file) or [{"protocol": protocol}]
         _require_same(lines[0]["protocol"], protocol, self.file)
         self.results: dict[tuple[str, int, str], EpisodeResult] = {}
         for line in lines[1:]:

@@ -28,17 +28,17 @@ def record_of_folder(folder: str | Path, policy: str | None = None) -> Evaluatio
     if parts:
         raise ValueError(f"{file}: results of unknown parts {sorted(parts)}")
     protocol = first["protocol"] | ({} if policy is None else {"policy": policy})
-    settings: dict[str, Any] = {
+    how: dict[str, Any] = {
         "tasks": list(dict.fromkeys(result.task for result in main)),
         "worker": first["worker"],
     }
     if chains:
-        settings["chain_length"] = max(len(chain.chain) for chain in chains)
+        how["chain_length"] = max(len(chain.chain) for chain in chains)
     return EvaluationRecord.of_results(
         main,
         minutes=minutes,
         controls={},
         chains=ChainScores.of_results(chains) if chains else None,
-        settings=settings,
+        protocol=how,
         **protocol,
     )

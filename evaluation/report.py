@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..hub_cards.pages import data_url, render_page
+from .filmstrips import outcome_note
 from .journal import film_name
-from .pictures import outcome_note
 from .record import EvaluationRecord, without_paths
 from .rollout import EpisodeResult
 
 FILE = "report.html"
+LINE = 100
+"""Characters of a line of the command."""
 
 
 def write_report(
@@ -48,24 +50,33 @@ def write_report(
 
 
 def repeat_command(record: EvaluationRecord, checkpoint: str) -> str:
-    """The command that runs the same episodes."""
-    if "worker" in record.settings:
-        return f"python simulators/workers/{record.settings['worker']} --output results"
-    parts = ["robovlms", "eval", checkpoint, "--suite", record.suite]
-    options = record.settings.get("suite_options", {})
-    told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
-    parts += ["--suite-options", *told] if told else []
-    cameras = record.settings.get("cameras", {})
-    parts += ["--cameras", *(f"{name}={theirs}" for name, theirs in cameras.items())] if cameras else []
-    parts += ["--episodes", str(record.episodes // max(1, len(record.seeds)))]
+    """Write the command that runs the same episodes, wrapped as a shell reads it."""
+    if "worker" in record.protocol:
+        return f"python simulators/workers/{record.protocol['worker']} --output results"
+    seeds = max(1, len(record.seeds))
+    told = record.protocol.get("suite_options", {})
     controls = max((score.episodes for score in record.controls.values()), default=0)
-    parts += ["--control-episodes", str(controls // max(1, len(record.seeds)))]
-    parts += ["--seeds", *map(str, record.seeds)]
-    parts += ["--chains", str(record.chains.episodes // max(1, len(record.seeds)))] if record.chains else []
-    parts += ["--max-steps", str(record.settings["max_steps"])] if "suites_own_max_steps" in record.settings else []
-    parts += ["--settings", *record.unseen] if record.unseen else []
-    parts += ["--tasks", *record.settings["tasks"]] if record.episodes and "tasks" in record.settings else []
-    return shlex.join([*parts, "--output", "results"])
+    flags: dict[str, list[Any]] = {
+        "--suite": [record.suite],
+        "--suite-options": [f"{name}={v if isinstance(v, str) else json.dumps(v)}" for name, v in told.items()],
+        "--cameras": [f"{name}={theirs}" for name, theirs in record.protocol.get("cameras", {}).items()],
+        "--episodes": [record.episodes // seeds],
+        "--control-episodes": [controls // seeds],
+        "--seeds": record.seeds,
+        "--chains": [record.chains.episodes // seeds] if record.chains else [],
+        "--max-steps": [record.protocol["max_steps"]] if "suites_own_max_steps" in record.protocol else [],
+        "--settings": list(record.unseen),
+        "--tasks": record.protocol.get("tasks", []) if record.episodes else [],
+        "--output": ["results"],
+    }
+    words = ["robovlms", "eval", checkpoint]
+    words += [str(word) for flag, values in flags.items() if values for word in (flag, *values)]
+    lines = [""]
+    for word in map(shlex.quote, words):
+        if len(lines[-1]) + len(word) >= LINE:
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return " \\\n".join(lines).strip()
 
 
 def _facts(record: EvaluationRecord) -> dict[str, Any]:
@@ -77,7 +88,7 @@ def _facts(record: EvaluationRecord) -> dict[str, Any]:
         "suite": f"{record.suite}, version {record.suite_version}",
         **{f"suite: {name}": value for name, value in record.suite_facts.items()},
         "an episode's end": record.termination,
-        "actions at most": record.settings.get("max_steps"),
+        "actions at most": record.protocol.get("max_steps"),
         "control frequency": f"{record.control_frequency:g} Hz" if record.control_frequency else None,
         "seeds from": ", ".join(map(str, record.seeds)),
         "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),

@@ -171,7 +171,7 @@ class RobotEvaluator:
             frame_instructions=[planned.instruction] * len(rollout.frames),
         )
         if rollout.frames and verdict in ("success", "failure"):
-            from .pictures import rollout_video
+            from .filmstrips import rollout_video
 
             rollout_video([result], self.output / "videos" / f"{planned.key}.mp4", fps=PICTURES_PER_SECOND)
         safety = self.runner.safety
@@ -232,7 +232,7 @@ class RobotEvaluator:
             controls={},
             unseen={setting: TaskScores.of_results(results[setting]) for setting in others if results[setting]},
             suite="real robot" if not hasattr(self.runner.robot, "judge") else "simulated robot",
-            settings={
+            protocol={
                 "main_setting": main,
                 "num_rollouts": self.num_rollouts,
                 "seconds": self.seconds,
@@ -246,6 +246,6 @@ class RobotEvaluator:
             policy=self.policy_name,
         )
         every = [result for setting in self.settings for result in results[setting]]
-        record.settings["all_settings"] = asdict(Score.of_results(every))
+        record.protocol["all_settings"] = asdict(Score.of_results(every))
         record.save(self.output / "evaluation.json")
         return record

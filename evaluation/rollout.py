@@ -125,7 +125,7 @@ class _Row:
 
     def __init__(self, index: int, episode: Episode, number: int):
         self.index, self.episode, self.number = index, episode, number
-        self.recorded = False
+        self.is_filmed = False
         self.seed = episode.seed
         self.tasks = ((episode.task, episode.instruction), *episode.then)
         self.completed = 0
@@ -177,8 +177,8 @@ def rollout(
     *,
     num_envs: int = 4,
     max_steps: int | None = None,
-    record: int = 0,
-    record_every: int = 2,
+    films: int = 0,
+    film_every: int = 2,
     black_images: bool = False,
     finished: Mapping[int, EpisodeResult] | None = None,
     on_result: Callable[[int, EpisodeResult], None] | None = None,
@@ -197,9 +197,9 @@ def rollout(
         episodes: what to run. A result depends on its episode and the policy, not on the order or on `num_envs`.
         num_envs: environments at once (without a pool).
         max_steps: actions after which a task counts as failed; by default the environment's own limit.
-        record: keep pictures of so many successes and of so many failures of each task, as far as its first
-            `FILMED * record` episodes have them.
-        record_every: steps between two pictures.
+        films: keep pictures of so many successes and of so many failures of each task, as far as its first
+            `FILMED * films` episodes have them.
+        film_every: steps between two pictures.
         black_images: blacken the images that the policy sees (a control; pictures show the scene).
         finished: index -> result of episodes that were run before and are not run again.
         on_result: called with (index, result) as each episode ends.
@@ -221,7 +221,7 @@ def rollout(
         context = EnvironmentPool(make_env, min(num_envs, len(episodes)), **pool_options)
     bar = tqdm(total=len(episodes), desc=description, disable=not progress, unit="episode")
     with context as pool, bar:
-        run = _Run(policy, pool, episodes, max_steps, record, record_every, black_images, finished or {})
+        run = _Run(policy, pool, episodes, max_steps, films, film_every, black_images, finished or {})
         bar.update(len(run.results))
         while run.results.keys() != set(range(len(episodes))):
             for index in run.advance():
@@ -244,18 +244,18 @@ class _Run:
         pool: EnvironmentPool,
         episodes: Sequence[Episode],
         max_steps: int | None,
-        record: int,
-        record_every: int,
+        films: int,
+        film_every: int,
         black_images: bool,
         finished: Mapping[int, EpisodeResult],
     ):
         self.policy, self.pool = policy, pool
         self.max_steps, self.black_images = max_steps, black_images
-        self.record, self.record_every = record, record_every
+        self.films, self.film_every = films, film_every
         self.rows: list[_Row | None] = [None] * len(pool)
         self.broken: set[int] = set()  # rows whose process needs replacing
         self.results: dict[int, EpisodeResult] = dict(finished)
-        self.films = Counter((result.task, result.success) for result in finished.values() if result.frames)
+        self.filmed = Counter((result.task, result.success) for result in finished.values() if result.frames)
         self.waiting: list[_Row] = []
         seen: Counter[str] = Counter()
         for index, episode in enumerate(episodes):
@@ -281,7 +281,7 @@ class _Run:
         rows = [self.waiting.pop() for _ in started]
         for number, row in zip(started, rows, strict=True):
             self.rows[number] = row
-            row.recorded = self.is_to_be_filmed(row)
+            row.is_filmed = self.is_to_be_filmed(row)
             with self.failing(number):
                 if number in self.broken:
                     self.pool.restart(number)
@@ -297,8 +297,8 @@ class _Run:
 
     def is_to_be_filmed(self, row: _Row) -> bool:
         """Whether films of successes or of failures of the row's task are still wanted."""
-        wanted = min(self.films[row.episode.task, outcome] for outcome in (True, False)) < self.record
-        return wanted and row.number < FILMED * self.record
+        wanted = min(self.filmed[row.episode.task, outcome] for outcome in (True, False)) < self.films
+        return wanted and row.number < FILMED * self.films
 
     def reset_policy(self, rows: list[int], seeds: list[int]) -> None:
         """Tell the policy that episodes begin."""
@@ -307,7 +307,7 @@ class _Run:
 
     def reset(self, number: int, row: _Row) -> None:
         """Ask a row's environment to begin the row's episode."""
-        self.pool[number].send("reset", row.seed, row.options | row.episode.options, row.recorded)
+        self.pool[number].send("reset", row.seed, row.options | row.episode.options, row.is_filmed)
 
     def take_feasible(self, number: int, row: _Row) -> None:
         """Wait for a scene in which the task can be begun, redrawing it with further seeds where it can't."""
@@ -328,8 +328,8 @@ class _Run:
             row.steps += 1
             row.task_steps += 1
             wanted: bool | None = False
-            if row.recorded:  # None: only if the environment ends the episode
-                wanted = row.task_steps == self.max_steps or row.steps % self.record_every == 0 or None
+            if row.is_filmed:  # None: only if the environment ends the episode
+                wanted = row.task_steps == self.max_steps or row.steps % self.film_every == 0 or None
             with self.failing(number):
                 self.pool[number].send("step", action, wanted)
         for number, row in running.items():
@@ -360,9 +360,9 @@ class _Run:
         assert row is not None
         self.rows[number] = None
         film = (row.episode.task, reason is None)
-        if row.frames and self.films[film] >= self.record:
+        if row.frames and self.filmed[film] >= self.films:
             row.frames, row.frame_instructions = [], []
-        self.films[film] += bool(row.frames)
+        self.filmed[film] += bool(row.frames)
         self.results[row.index] = row.result(reason, crashed)
 
     @contextmanager

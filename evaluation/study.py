@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from ..hub_cards.pages import data_url, render_page
 from .intervals import difference_interval, wilson_interval
-from .pictures import AMBER, BLUE, GREEN, INK, MUTED, RED, STYLE, _save
+from .pictures import AMBER, BLUE, GREEN, INK, MUTED, RED, STYLE, save_figure
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def plot_study(outcomes: Sequence[Outcome], path: str | Path) -> None:
         lower.invert_yaxis()
         lower.xaxis.set_major_formatter(PercentFormatter(1))
         lower.set_title("The paper's findings here: difference in success", loc="left", fontweight="bold")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def write_study(outcomes: Sequence[Outcome], folder: Path, caveats: Sequence[str]) -> None:

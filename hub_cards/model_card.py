@@ -66,16 +66,16 @@ def render_model_card(
     if base_model is not None and not is_repo_id(base_model):
         base_model = None
     name = repo_id or folder.resolve().name
-    before = ModelCard.load(folder / "README.md").data if (folder / "README.md").exists() else ModelCardData()
+    before = ModelCard.load(folder / "README.md").data.to_dict() if (folder / "README.md").exists() else {}
     found = [match[1] for one in contracts.values() if (match := FROM_THE_HUB.match(origin(one)))]
     data = ModelCardData(
         model_name=name.split("/")[-1],
         library_name="peft" if adapter is not None else "transformers",
         pipeline_tag="robotics",
-        license=license or before.license,
+        license=license or before.get("license"),
         base_model=base_model,
         base_model_relation=None if base_model is None else "adapter" if adapter is not None else "finetune",
-        datasets=list(dict.fromkeys([*(datasets or before.datasets or []), *found])) or None,
+        datasets=list(dict.fromkeys([*(datasets or before.get("datasets") or []), *found])) or None,
         tags=["robotics", "vla", "vision-language-action", "robovlms", config["vlm_config"]["model_type"], structure],
         eval_results=model_index(records) or None,
     )

@@ -1,6 +1,6 @@
 """The templates beside this file."""
 
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -12,7 +12,7 @@ ENVIRONMENT.filters["number"] = lambda value: f"{value:.4g}"
 
 def template(name: str) -> str:
     """The text of a template."""
-    return resources.files(__package__).joinpath(f"{name}.md.jinja").read_text(encoding="utf-8")
+    return Path(__file__).with_name(f"{name}.md.jinja").read_text(encoding="utf-8")
 
 
 def section(name: str, **facts: Any) -> str:

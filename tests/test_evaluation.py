@@ -126,7 +126,7 @@ EPISODES = dots_suite().episodes(list(INSTRUCTIONS), 12, seed=5)
 @pytest.fixture(scope="module")
 def evaluation():
     return evaluate(
-        Seeker(), dots_suite(), episodes=20, num_envs=4, settings=["same"], chains=6, record=2, progress=False
+        Seeker(), dots_suite(), episodes=20, num_envs=4, settings=["same"], chains=6, films=2, progress=False
     )
 
 
@@ -171,7 +171,7 @@ def test_bad_actions_are_errors():
 
 def test_step_limit_and_recorded_frames():
     results = rollout(
-        RandomPolicy(Dots.action_space), Dots, EPISODES[:5], max_steps=7, record=1, record_every=3, progress=False
+        RandomPolicy(Dots.action_space), Dots, EPISODES[:5], max_steps=7, films=1, film_every=3, progress=False
     )
     limited = [result for result in results if result.reason == "step limit"]
     assert limited and all(result.steps == 7 for result in limited)
@@ -243,7 +243,7 @@ def test_pictures(evaluation, tmp_path):
     rollout_video(results, tmp_path / "rollouts.mp4", max_tiles=6, fps=5)
     with av.open(str(tmp_path / "rollouts.mp4")) as container:
         assert len(list(container.decode(video=0))) == longest + 5
-    with pytest.raises(ValueError, match="record"):
+    with pytest.raises(ValueError, match="films"):
         contact_sheet(rollout(Seeker(), Dots, EPISODES[:1], progress=False), tmp_path / "none.png")
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from robovlms.evaluation import ChainScores, EpisodeResult, EvaluationRecord, compare, evaluate
+from robovlms.evaluation import ChainScores, EpisodeResult, EvaluationRecord, TaskScores, compare, evaluate
 from robovlms.evaluation.films import read_film
+from robovlms.evaluation.report import repeat_command
 
 # An evaluation in a process of its own, with the environment of `test_evaluation`, that can be killed.
 SCRIPT = """
@@ -119,6 +120,34 @@ def made(outcomes, seeds=None, chains=None, **fields) -> EvaluationRecord:
         for index, (success, seed) in enumerate(zip(outcomes, seeds, strict=True))
     ]
     return EvaluationRecord.of_results(results, minutes=0.0, controls={}, suite="s", chains=chains, **fields)
+
+
+def test_controls_that_succeed_and_tasks_without_an_episode_are_remarked_on():
+    blind = TaskScores.of_results(EpisodeResult("lift", "do it", seed, seed % 2 == 0, 1) for seed in range(40))
+    failing = TaskScores.of_results(EpisodeResult("lift", "do it", seed, False, 1) for seed in range(40))
+    record = made([1] * 36 + [0] * 4, protocol={"tasks": ["push", "lift", "pour"]})
+    record.controls = {"black_images": blind, "random_policy": failing}
+    first, second = record.remarks
+    assert "the control black_images succeeds in 50%" in first and "without seeing" in first
+    assert second == "no episode of the tasks pour"
+    assert f"ATTENTION: {first}" in record.summary()
+
+
+def test_records_of_older_versions_are_read():
+    record = made([1, 0], protocol={"tasks": ["push", "lift"]})
+    content = record.to_dict()
+    content["settings"] = content.pop("protocol")
+    assert EvaluationRecord.from_dict(content) == record
+
+
+def test_the_reports_command_is_wrapped_and_can_be_run():
+    record = made([1, 0], protocol={"tasks": ["push the block", "lift the block"] * 4})
+    command = repeat_command(record, "runs/my vla")
+    assert all(len(line) < 120 for line in command.splitlines()) and len(command.splitlines()) > 1
+    said = command.replace("robovlms", "printf '%s\\n'", 1)
+    words = subprocess.run(["sh", "-c", said], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert words[:4] == ["eval", "runs/my vla", "--suite", "s"] and words[-2:] == ["--output", "results"]
+    assert words.count("lift the block") == 4
 
 
 def test_pairs_tell_what_rates_alone_do_not():

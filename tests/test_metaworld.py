@@ -170,7 +170,7 @@ def test_settings_change_what_is_seen_or_said_and_leave_the_task_solvable(env, s
 def test_experts_through_the_rollout_engine_are_the_same_with_one_or_three_environments():
     suite = get_suite("metaworld", cameras=(), privileged=True)
     records = [
-        evaluate(MetaWorldExpert(), suite, tasks=QUICK, episodes=12, num_envs=num_envs, controls=False, record=0,
+        evaluate(MetaWorldExpert(), suite, tasks=QUICK, episodes=12, num_envs=num_envs, controls=False, films=0,
                  progress=False)[0]
         for num_envs in (1, 3)
     ]  # fmt: skip

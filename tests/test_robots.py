@@ -128,17 +128,17 @@ def test_evaluation_is_resumed_and_judged(robot, tmp_path):
 
     verdicts = {"simple-turn_on_light-0": "again", "unseen_distractor-lift_red_block-1": "quit"}
     unfinished = evaluator(verdicts).run()
-    assert unfinished.episodes == 4 and unfinished.settings["remaining"] == 15
+    assert unfinished.episodes == 4 and unfinished.protocol["remaining"] == 15
     assert len(ran) == 7 and ran.count("simple-turn_on_light-0") == 2
     with (tmp_path / "rollouts.jsonl").open("a") as file:
         file.write('{"key": "cut o')  # the power failed
     record = evaluator({}).run()
-    assert len(ran) == 7 + 15 and record.settings["remaining"] == 0
+    assert len(ran) == 7 + 15 and record.protocol["remaining"] == 0
     assert record.success_rate == 1 and record.episodes == 4 and record.interval[0] == pytest.approx(0.51, abs=0.01)
     assert {name: scores.successes for name, scores in record.unseen.items()} == dict.fromkeys(
         list(GENERALIZATION_SETTINGS)[1:], 4
     )
-    assert record.settings["all_settings"]["episodes"] == 20
+    assert record.protocol["all_settings"]["episodes"] == 20
     assert {"lift the orange can", "hold the red block in the air", "illuminate the table"} <= set(asked)
     assert EvaluationRecord.load(tmp_path / "evaluation.json").to_dict() == record.to_dict()
     assert len(list((tmp_path / "videos").iterdir())) == 20

@@ -63,7 +63,7 @@ def suite_score(
     def score(model: torch.nn.Module) -> EvaluationRecord:
         model = model.get_base_model() if hasattr(model, "get_base_model") else model
         policy = Policy(model, processor, embodiment)
-        record, _ = evaluate(policy, suite, controls=False, record=0, progress=False, **options)
+        record, _ = evaluate(policy, suite, controls=False, films=0, progress=False, **options)
         return record
 
     return score

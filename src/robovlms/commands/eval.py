@@ -12,7 +12,8 @@ import torch
 import yaml
 
 from robovlms.evaluation import EvaluationRecord, evaluate, get_suite, suite_names, write_report
-from robovlms.evaluation.pictures import contact_sheet, plot_controls, plot_success, rollout_gif
+from robovlms.evaluation.filmstrips import contact_sheet, rollout_gif
+from robovlms.evaluation.pictures import plot_controls, plot_success
 from robovlms.publishing.revision import revision_of
 from robovlms.serving import Policy
 
@@ -32,11 +33,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own choice")
     parser.add_argument(
         "--episodes", type=int, default=None,
-        help="per seed, over all tasks, 0 for chains alone; default: 10 of each task, or the whole of a fixed list",
+        help="in all (not per task), for each seed; the tasks take turns. 0 for chains alone. Default: 10 of each task, or the whole "
+        "of a fixed list",
     )  # fmt: skip
     parser.add_argument(
         "--control-episodes", type=int, default=None,
-        help="per control, 0 for none; default: 5 of each task, none where there is a fixed list",
+        help="in all for each control and seed, 0 for none; default: 5 of each task, none where there is a fixed list",
     )  # fmt: skip
     parser.add_argument("--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too")
     parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions, per seed")
@@ -69,7 +71,7 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         chains=options.chains,
         max_steps=options.max_steps,
         num_envs=options.envs,
-        record=options.films,
+        films=options.films,
         restart=options.restart,
         retry_crashed=options.retry_crashed,
         **({} if options.seeds is None else {"seeds": options.seeds}),
@@ -117,5 +119,11 @@ def evaluate_checkpoint(
     if any(result.frames for result in results):
         contact_sheet(results, pictures / "contact_sheet.png")
         rollout_gif(results, pictures / "rollouts.gif")
-    write_report(record, results, output, checkpoint=record.policy or "DIR_OR_ID")
+    write_report(record, results, output, checkpoint=_say(checkpoint))
     return record
+
+
+def _say(checkpoint: str | Path) -> str:
+    """What a checkpoint is called in the report's command: an id, or enough of a folder's path to find it, not all of it."""
+    folder = Path(checkpoint)
+    return "/".join(folder.resolve().parts[-2:]) if folder.exists() else str(checkpoint)

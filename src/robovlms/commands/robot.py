@@ -107,7 +107,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if safety is not None:
         print(f"safety violations: {dict(safety.counts) or 'none'}")
     print(f"{options.output}: evaluation.json, rollouts.jsonl, videos/")
-    if remaining := record.settings["remaining"]:
+    if remaining := record.protocol["remaining"]:
         print(f"{remaining} rollouts remain: the same command goes on with them.")
 
 
