@@ -5,6 +5,7 @@ from importlib import import_module
 from .calvin import CalvinDataset
 from .collator import VLACollator
 from .contract import action_contract
+from .conventions import infer_conventions
 from .dataset_card import dataset_card
 from .errors import DatasetError
 from .known_embodiments import KNOWN_EMBODIMENTS, KnownEmbodiment, known_embodiment
@@ -58,6 +59,7 @@ __all__ = [
     "action_contract",
     "compute_statistics",
     "dataset_card",
+    "infer_conventions",
     "inspect_dataset",
     "known_embodiment",
     "open_x_augmentation",

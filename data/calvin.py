@@ -97,12 +97,23 @@ class CalvinDataset(Dataset):
         """The states of all annotated frames, float32 (frames, 15). The first call reads every file."""
         return self._tables[:, len(ACTION_NAMES) :]
 
+    @property
+    def episode_starts(self) -> np.ndarray:
+        """Rows of `action` and `state` at which unbroken stretches begin, and their number at the end."""
+        frames = np.array(sorted(self._annotated()))
+        return np.concatenate([[0], np.flatnonzero(np.diff(frames) != 1) + 1, [len(frames)]])
+
+    def _annotated(self) -> dict[int, int]:
+        """Each annotated frame, and one of its annotations, for errors."""
+        wanted: dict[int, int] = {}
+        for number, (start, end, _) in enumerate(self.annotations):
+            wanted |= dict.fromkeys(range(start, end), number)
+        return wanted
+
     @cached_property
     def _tables(self) -> np.ndarray:
         """Actions and states of all annotated frames, in the order of their numbers."""
-        wanted: dict[int, int] = {}  # frame: one of its annotations, for errors
-        for number, (start, end, _) in enumerate(self.annotations):
-            wanted |= dict.fromkeys(range(start, end), number)
+        wanted = self._annotated()
         frames = tqdm(sorted(wanted), desc="reading actions and states", unit="frame", disable=len(wanted) < 20_000)
         return np.stack([np.concatenate(self._row(frame, wanted[frame])) for frame in frames])
 

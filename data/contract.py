@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..configuration.action_contract import (
+    UNKNOWN,
     ActionContract,
     CameraSpec,
     GripperSpec,
@@ -15,6 +16,7 @@ from ..configuration.action_contract import (
     VectorSpec,
 )
 from ..configuration.serialization import StrictRecord
+from .conventions import describe, infer_conventions
 from .known_embodiments import KnownEmbodiment, known_recording
 from .statistics import statistics
 
@@ -58,7 +60,8 @@ def action_contract(
     """The contract under which a policy trained on `dataset` acts.
 
     What the dataset's files leave open (rotation, frame, mode, grippers) comes from `known_embodiments` where the
-    dataset is listed there, and from `fields` before that.
+    dataset is listed there, and from `fields` before that. What nobody says and the numbers show (`infer_conventions`) is
+    taken from them, with the evidence in `notes`; what they don't show either stays "unknown".
 
     Args:
         dataset: LeRobotDataset or CalvinDataset, or one of them `Augmented`; gives chunk, window, stride, cameras, frequency, names, units and
@@ -73,13 +76,16 @@ def action_contract(
         fields: other fields of the contract (`rotation`, `frame`, `mode`, ...).
 
     Raises:
-        ValueError: where a known embodiment's frequency or action width is not the dataset's.
+        ValueError: where a known embodiment's frequency or action width is not the dataset's, or the numbers contradict
+            the mode that is said.
     """
     computed = statistics(dataset)
     known = dataset.known_embodiment or known_recording(dataset.embodiment, dataset.action_names, dataset.fps)
     if known is not None:
         fields = _conventions(known, dataset) | fields
         grippers = known.grippers if grippers is None and dataset.transform is None else grippers
+    if dataset.transform is None and dataset.state is not None:
+        fields = _measured(dataset, fields, known)
     action_names = dataset.action_names
     crop_of = getattr(dataset, "random_crop", lambda camera: None)
     if grippers is not None:
@@ -118,6 +124,26 @@ def _conventions(known: KnownEmbodiment, dataset) -> dict[str, Any]:
             f"has {len(known.action_names)}: {list(known.action_names)}"
         )
     return {"rotation": known.rotation, "frame": known.frame, "mode": known.mode, "notes": known.notes}
+
+
+def _measured(dataset, said: dict[str, Any], known: KnownEmbodiment | None) -> dict[str, Any]:
+    """What is said, completed by what the numbers show."""
+    found = infer_conventions(dataset)
+    shown = {name: found[name] for name in ("mode", "rotation") if found[name] != UNKNOWN}
+    if shown.get("rotation") == "none":
+        shown["frame"] = "joint"  # names of joints said so
+    mode = said.get("mode", UNKNOWN)
+    if mode == UNKNOWN:
+        said = {name: value for name, value in said.items() if name != "mode"}
+    elif "mode" in shown and (mode == "absolute") != (shown["mode"] == "absolute"):
+        who = "the table of known embodiments" if known is not None and mode == known.mode else "the caller"
+        raise ValueError(
+            f"{dataset.origin}: mode is {mode!r} according to {who}, but {describe(found)}. Look at "
+            "infer_conventions(dataset)['evidence'] and correct the declaration."
+        )
+    if "mode" in shown:
+        said = said | {"notes": " ".join(filter(None, [said.get("notes", ""), f"{describe(found)}."]))}
+    return shown | said
 
 
 def _vector(names, units, computed: dict[str, Any], normalization: NormalizationMode) -> VectorSpec:

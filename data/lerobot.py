@@ -158,6 +158,11 @@ class LeRobotDataset(Dataset):
         return self.tables.columns.get(STATE)
 
     @property
+    def episode_starts(self) -> np.ndarray:
+        """Rows of `action` and `state` at which episodes begin, and their number at the end (episodes + 1,)."""
+        return self.tables.starts
+
+    @property
     def num_episodes(self) -> int:
         return len(self.episodes)
 

@@ -170,6 +170,8 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
         )
         contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract
         name = contract.embodiment
+        if name in contracts:  # the evidence that notes tell of is each dataset's own
+            contract = contract.replace(notes=contracts[name].notes)
         if name in contracts and contract != contracts[name]:
             theirs, ours = contracts[name].to_dict(), contract.to_dict()
             differing = "; ".join(f"{f}: {theirs.get(f)} and {ours.get(f)}" for f in ours if ours[f] != theirs.get(f))
