@@ -7,8 +7,8 @@ import pyarrow as pa
 STATS = ("min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99")
 
 
-def episodes_table(rows: list[dict], features: dict[str, dict]) -> pa.Table:
-    """The episode table; `rows` come with every column but `meta/episodes/*`."""
+def episodes_table(rows: list[dict], features: dict[str, dict], file: int = 0) -> pa.Table:
+    """The `file`-th file of the episode table; `rows` come with every column but `meta/episodes/*`."""
     integer, real = pa.int64(), pa.float64()
     fields = [
         pa.field("episode_index", integer),
@@ -26,7 +26,7 @@ def episodes_table(rows: list[dict], features: dict[str, dict]) -> pa.Table:
         vector = pa.list_(pa.list_(pa.list_(real))) if is_image else pa.list_(real)
         fields += [pa.field(f"stats/{key}/{name}", pa.list_(integer) if name == "count" else vector) for name in STATS]
     fields += [pa.field("meta/episodes/chunk_index", integer), pa.field("meta/episodes/file_index", integer)]
-    where = {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+    where = {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": file}
     return pa.Table.from_pylist([row | where for row in rows], schema=pa.schema(fields))
 
 

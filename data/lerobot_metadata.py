@@ -60,14 +60,16 @@ class LeRobotMetadata:
 
     Attributes: version ("v2.0", "v2.1" or "v3.0"), fps (float, Hz), features {key: {"dtype", "shape", "names"}},
     robot_type (str or None), splits {name: (first episode, last episode + 1)}, tasks {task_index: text},
-    episodes {episode_index: Episode}, info (the whole info.json).
+    episodes {episode_index: Episode}, info (the whole info.json). `unfinished` opens a dataset that is being written, too.
     """
 
-    def __init__(self, folder_or_id: str | Path | DatasetSource, revision: str | None = None):
+    def __init__(
+        self, folder_or_id: str | Path | DatasetSource, revision: str | None = None, unfinished: bool = False
+    ):
         is_source = isinstance(folder_or_id, DatasetSource)
         source = folder_or_id if is_source else DatasetSource(folder_or_id, revision)
         self.source = source
-        if (source.root / WRITING_MARKER).exists():
+        if (source.root / WRITING_MARKER).exists() and not unfinished:
             raise DatasetError(
                 "the writer of this dataset was interrupted; continue with LeRobotWriter(folder, ..., resume=True) "
                 "and close it: complete episodes are kept",

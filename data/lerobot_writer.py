@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .lerobot_episodes_file import episodes_table, tasks_table
 from .lerobot_features import arrow_schema, image_column, image_feature, numeric_feature
 from .lerobot_metadata import WRITING_MARKER, LeRobotMetadata
 from .lerobot_stats import image_stats, merge_stats, vector_stats
-from .lerobot_tables import read_tables
+from .lerobot_tables import check_totals, ranges, read_tables
 from .video_writer import VideoWriter
 
 INDEX_COLUMNS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
@@ -27,9 +28,11 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 class LeRobotWriter:
     """Appends episodes to a LeRobotDataset v3.0; use it as a context manager, or call `close()`.
 
-    The features are those of the first episode. Until `close()` the folder holds `meta/writing.json`, with which
-    readers refuse it; after a crash, `LeRobotWriter(folder, ..., resume=True)` goes on after the last `flush()`ed
+    The features are those of the first episode. From then until `close()` the folder holds `meta/writing.json`, with
+    which readers refuse it; after a crash, `LeRobotWriter(folder, ..., resume=True)` goes on after the last `flush()`ed
     episode (every full file is flushed). `resume=True` also appends to a finished dataset of this or LeRobot's writer.
+    It removes nothing: what a crash left unfinished is renamed to `*.interrupted`. A folder whose rows, episode table
+    and info.json disagree is refused and left as it is.
 
     Args:
         folder: new or empty, unless `resume`.
@@ -60,13 +63,17 @@ class LeRobotWriter:
         self.folder = Path(folder)
         self.fps, self.robot_type, self.codec, self.use_videos = fps, robot_type, codec, use_videos
         self.data_mb, self.video_mb, self.description = data_mb, video_mb, description
-        self._names, self._units = dict(names or {}), dict(units or {})
+        self._names = {key: list(value) for key, value in (names or {}).items() if value is not None}
+        self._units = {key: list(value) for key, value in (units or {}).items() if value is not None}
         self.features: dict[str, dict] = {}
         self.tasks: dict[str, int] = {}
         self._rows: list[dict] = []  # the episode table
         self._columns: dict[str, list[np.ndarray]] = {}  # numeric columns, for the statistics of the whole
         self._part = 0  # number of the current data and video files
         self._part_start = 0  # its first episode
+        self._episodes_file, self._kept = 0, 0  # number of the episode table's file, and its first episode
+        self._interrupted: list[Path] = []  # files that a crash left unfinished
+        self._has_begun = False
         self._data: pq.ParquetWriter | None = None
         self._data_bytes = 0
         self._videos: dict[str, VideoWriter] = {}
@@ -74,8 +81,6 @@ class LeRobotWriter:
             self._resume()
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise FileExistsError(f"{self.folder} is not empty: give another folder, or resume=True to append to it")
-        (self.folder / "meta").mkdir(parents=True, exist_ok=True)
-        _write_text(self.folder / WRITING_MARKER, json.dumps({"fps": fps, "robot_type": robot_type}))
 
     @property
     def num_episodes(self) -> int:
@@ -107,6 +112,7 @@ class LeRobotWriter:
         tasks = [task] * length if isinstance(task, str) else [str(text) for text in task]
         if len(tasks) != length:
             raise ValueError(f"episode {index}: {len(tasks)} tasks for {length} frames")
+        self._begin()
         for text in tasks:
             self.tasks.setdefault(text, len(self.tasks))
         start = self.num_frames
@@ -161,7 +167,19 @@ class LeRobotWriter:
             raise ValueError(f"no episode was added to {self.folder}: a LeRobotDataset cannot be empty")
         self.flush()
         (self.folder / WRITING_MARKER).unlink(missing_ok=True)
-        _write_text(self.folder / "README.md", dataset_card(self.folder, self.description))
+        readme = self.folder / "README.md"
+        if not readme.exists() or "robovlms" in readme.read_text(encoding="utf-8"):  # not somebody else's card
+            _write_text(readme, dataset_card(self.folder, self.description))
+
+    def _begin(self) -> None:
+        """Before the first change of the folder: marks it as being written, sets aside what a crash left."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        (self.folder / "meta").mkdir(parents=True, exist_ok=True)
+        _write_text(self.folder / WRITING_MARKER, json.dumps({"fps": self.fps, "robot_type": self.robot_type}))
+        for file in self._interrupted:
+            file.rename(_free_name(file.with_name(file.name + ".interrupted")))
 
     def _checked(self, episode: Mapping) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Images and numeric columns by feature key, checked against the features (set by the first episode)."""
@@ -258,19 +276,28 @@ class LeRobotWriter:
             "splits": {"train": f"0:{len(self._rows)}"},
         }
         meta = self.folder / "meta"
-        _write_table(meta / "episodes" / "chunk-000" / "file-000.parquet", episodes_table(self._rows, self.features))
+        file = self._episodes_file
+        table = episodes_table(self._rows[self._kept :], self.features, file)
+        _write_table(meta / "episodes" / "chunk-000" / f"file-{file:03d}.parquet", table)
         _write_table(meta / "tasks.parquet", tasks_table(self.tasks))
         _write_text(meta / "stats.json", json.dumps(stats, indent=4))
         _write_text(meta / "info.json", json.dumps(info, indent=4))
 
     def _resume(self) -> None:
-        """Takes over the finished files of an existing dataset; files that no episode refers to are deleted."""
-        (self.folder / WRITING_MARKER).unlink(missing_ok=True)
+        """Takes over the finished files of an existing dataset; changes nothing in the folder."""
+        files = [*self.folder.glob("data/*/*.parquet"), *self.folder.glob("videos/*/*/*.mp4")]
+        was_interrupted = (self.folder / WRITING_MARKER).exists()
         if not (self.folder / "meta" / "info.json").exists():  # interrupted before anything was finished
-            for file in [*self.folder.glob("data/*/*.parquet"), *self.folder.glob("videos/*/*/*.mp4")]:
-                file.unlink()
+            if files and not was_interrupted:
+                raise ValueError(f"cannot append to {self.folder}: it has files of data, but no meta/info.json")
+            self._interrupted = files
             return
-        metadata = LeRobotMetadata(self.folder)
+        metadata = LeRobotMetadata(self.folder, unfinished=True)
+        if problem := check_totals(metadata):
+            raise ValueError(f"cannot append to {self.folder}: {problem}")
+        if list(metadata.episodes) != list(range(len(metadata.episodes))):
+            there = ranges(metadata.episodes)
+            raise ValueError(f"cannot append to {self.folder}: its episodes are {there}, not 0 and so on without gaps")
         has_videos = any(feature["dtype"] == "video" for feature in metadata.features.values())
         has_images = any(feature["dtype"] == "image" for feature in metadata.features.values())
         checks = {
@@ -284,28 +311,34 @@ class LeRobotWriter:
                 raise ValueError(f"cannot append to {self.folder}: its {name} is {there!r}, not {here!r}")
         self.features = metadata.features
         self.tasks = {text: index for index, text in metadata.tasks.items()}
-        files = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))
-        self._rows = [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
-        for file in files[1:]:
-            file.unlink()  # their rows go into the first
+        tables_there = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))
+        self._rows = [row for file in tables_there for row in pq.ParquetFile(file).read().to_pylist()]
+        self._rows.sort(key=lambda row: row["episode_index"])
+        self._kept, self._episodes_file = len(self._rows), 1 + max(map(_number, tables_there))
         episodes = [metadata.episodes[row["episode_index"]] for row in self._rows]
         keys = [key for key, feature in self.features.items() if feature["dtype"] not in ("video", "image")]
-        tables = read_tables(metadata, episodes, keys)
+        tables = read_tables(metadata, episodes, keys, whole=True)
         self._columns = {key: [tables.columns[key].reshape(len(tables.columns[key]), -1)] for key in keys}
         for key in keys:
             if self.features[key]["shape"] in ([1], (1,)):
                 self._columns[key] = [self._columns[key][0][:, 0]]
         used = {episode.data_file for episode in episodes}
         used |= {span.file for episode in episodes for span in episode.videos.values()}
-        for file in [*self.folder.glob("data/*/*.parquet"), *self.folder.glob("videos/*/*/*.mp4")]:
-            if file.relative_to(self.folder).as_posix() not in used:
-                file.unlink()
-        last = max(row["data/chunk_index"] * FILES_PER_CHUNK + row["data/file_index"] for row in self._rows)
-        for name in self._rows[0]:
-            if name.startswith("videos/") and name.endswith("/file_index"):
-                chunk = name.replace("/file_index", "/chunk_index")
-                last = max(last, max(row[chunk] * FILES_PER_CHUNK + row[name] for row in self._rows))
-        self._part, self._part_start = last + 1, len(self._rows)
+        if was_interrupted:
+            self._interrupted = [f for f in files if f.relative_to(self.folder).as_posix() not in used]
+        self._part, self._part_start = 1 + max(map(_number, files), default=-1), len(self._rows)
+
+
+def _number(file: Path) -> int:
+    """The number of a chunk-000/file-000 file among all of its kind; 0 for files called otherwise."""
+    found = re.fullmatch(r"chunk-(\d+)/file-(\d+)\.\w+", f"{file.parent.name}/{file.name}")
+    return int(found[1]) * FILES_PER_CHUNK + int(found[2]) if found else 0
+
+
+def _free_name(path: Path) -> Path:
+    """The path, with a number where something of that name exists."""
+    names = (path, *(path.with_name(f"{path.name}{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 def _feature_key(name: str) -> str:
@@ -314,7 +347,7 @@ def _feature_key(name: str) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

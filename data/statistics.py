@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 
 import numpy as np
+from tqdm import tqdm
 
 from .errors import DatasetError
 
 QUANTILES = {"q01": 0.01, "q99": 0.99}
+PROGRESS_BAR_FROM = 2_000_000  # rows
+HARDLY = 1e-4  # q01 ... q99 is no range where it is a smaller part of min ... max than this
 
 
 class StreamingStatistics:
@@ -130,7 +133,9 @@ def statistics(dataset, **options) -> dict[str, dict]:
     """{"action": ..., "state": ... (where the dataset has one)} of a dataset or of a mixture of one embodiment.
 
     LeRobot's own meta/stats.json is not used: its quantiles over a dataset are averages of the episodes' quantiles.
-    The origin names each dataset, its revision and its transform.
+    The origin names each dataset, its revision and its transform. Of dimensions that move in less than one frame of a
+    hundred, q01 and q99 would be one value, and normalising by them would lose the motion: there they are min and max,
+    and the origin says so.
     """
     parts = getattr(dataset, "datasets", [dataset])
     widths = {part.action.shape[1] for part in parts}
@@ -142,10 +147,28 @@ def statistics(dataset, **options) -> dict[str, dict]:
             "mixture",
         )
     origin = "; ".join(part.origin for part in parts)
-    result = {"action": compute_statistics((part.action for part in parts), origin, **options)}
+    names = {"action": parts[0].action_names}
     if all(part.state is not None for part in parts):
-        result["state"] = compute_statistics((part.state for part in parts), origin, **options)
+        names["state"] = parts[0].state_names
+    rows = sum(len(getattr(part, key)) for key in names for part in parts)
+    hidden = rows < PROGRESS_BAR_FROM or len(parts) == 1
+    result = {}
+    for key in names:
+        pieces = tqdm((getattr(part, key) for part in parts), f"statistics of {key}", len(parts), disable=hidden)
+        result[key] = _with_rare_motion(compute_statistics(pieces, origin, **options), names[key])
     return result
+
+
+def _with_rare_motion(computed: dict, names: list[str]) -> dict:
+    """min and max in place of q01 and q99 where these are (all but) one value although the dimension moves."""
+    low, high = np.array(computed["q01"]), np.array(computed["q99"])
+    least, most = np.array(computed["min"]), np.array(computed["max"])
+    rare = (high - low <= HARDLY * (most - least)) & (most > least)
+    if not rare.any():
+        return computed
+    said = ", ".join(name for name, is_rare in zip(names, rare, strict=True) if is_rare)
+    computed = computed | {"q01": np.where(rare, least, low).tolist(), "q99": np.where(rare, most, high).tolist()}
+    return computed | {"origin": f"{computed['origin']} | q01, q99 of {said}: min, max (rare motion)"}
 
 
 class _Group:
