@@ -25,7 +25,7 @@ from robovlms.serving.background import in_background
 from robovlms.serving.observation_layout import ObservationLayout
 
 ROOT = Path(__file__).parents[1]
-WORKERS, CLIENT = ROOT / "evaluation" / "workers", ROOT / "plugins" / "robovlms_client"
+WORKERS, CLIENT = ROOT / "simulators" / "workers", ROOT / "plugins" / "robovlms_client"
 OLD = Path(__file__).parent / "old_simulators"
 NEEDS = "import sys, numpy, msgpack, websockets.sync.client, scipy, gymnasium; assert sys.version_info[:2] == (3, 8)"
 NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
