@@ -134,8 +134,39 @@ def frame_attention() -> None:
     plt.close(figure)
 
 
+def way_of_a_frame() -> None:
+    """One frame's way: from a dataset to the loss above, from the camera to the motor below, through the same middle."""
+    drawing = Drawing(11.6, 4.4)
+    x, width = (0.1, 2.45, 4.8, 7.15, 9.5), 2.0
+    drawing.axes.text(0.1, 4.15, "training", fontsize=10, weight="bold")
+    drawing.axes.text(0.1, 0.05, "control", fontsize=10, weight="bold")
+    training = (
+        ("dataset\nwindow, chunk, mask", "image"),
+        ("VLACollator\na batch of samples", "text"),
+    )
+    control = (("camera, state, words\nobservation", "image"), ("Policy\nwindow and chunk", "text"))
+    for (upper, kind), (lower, same), left in zip(training, control, x[:2], strict=True):
+        drawing.box(left, 3.1, width, upper, kind, 0.8)
+        drawing.box(left, 0.4, width, lower, same, 0.8)
+    drawing.box(x[2], 1.75, width, "RoboVLMProcessor\nprompt, pixels,\nnormalised actions", "action", 0.85)
+    drawing.box(x[3], 1.75, width, "VLA\nbackbone, [act],\nhead", "head", 0.85)
+    drawing.box(x[4], 3.1, width, "loss\npose + gripper", "chunk", 0.8)
+    drawing.box(x[3], 0.4, width, "decode_actions\nunits, gripper, limits", "action", 0.8)
+    drawing.box(x[4], 0.4, width, "motor\none action per tick", "image", 0.8)
+    for height in (3.5, 0.8):
+        drawing.arrow((x[0] + width, height), (x[1], height))
+    drawing.arrow((x[1] + width, 3.5), (x[2] + 0.5, 2.62))
+    drawing.arrow((x[1] + width, 0.8), (x[2] + 0.5, 1.73))
+    drawing.arrow((x[2] + width, 2.17), (x[3], 2.17))
+    drawing.arrow((x[3] + width - 0.4, 2.62), (x[4] + 0.4, 3.08))
+    drawing.arrow((x[3] + width / 2, 1.73), (x[3] + width / 2, 1.22))
+    drawing.arrow((x[3] + width, 0.8), (x[4], 0.8))
+    drawing.save("way_of_a_frame")
+
+
 if __name__ == "__main__":
     one_step()
+    way_of_a_frame()
     several_frames("policy_head", apart=True)
     several_frames("interleaved", apart=False)
     one_step_discrete()

@@ -108,3 +108,21 @@ class TaskByName(gymnasium.Wrapper):
 
     def reset(self, *, seed=None, options=None):
         return self.env.reset(seed=seed, options={"task": "open_drawer"})
+
+
+def test_the_architecture_page_names_what_exists():
+    """Each row of its questions names a file, and a class or function of it."""
+    rows = re.findall(r"^\| .+\? \| `([^`]+)` \| (.+) \|$", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    assert len(rows) == 10
+    for file, look_at in rows:
+        path = DOCS.parent / file
+        assert path.exists(), file
+        if names := re.findall(r"^`(\w+)`$", look_at):
+            assert re.search(rf"^ *(class|def) {names[0]}\b", path.read_text(), re.MULTILINE), (file, names)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/README.md", "docs/architecture.md", "examples/README.md"])
+def test_links_lead_somewhere(page):
+    file = DOCS.parent / page
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text())
+    assert [link for link in links if "://" not in link and not (file.parent / link).exists()] == []
