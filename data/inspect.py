@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help="a LeRobotDataset (a folder, or an id on the Hub) or a CALVIN folder")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub id")
     parser.add_argument("--output", type=Path, help="the page to write (default: inspect_NAME.html here)")
-    parser.add_argument("--episodes", type=int, default=8, help="episodes shown as filmstrips")
+    parser.add_argument("--json", type=Path, help="file for the findings, for programs")
+    parser.add_argument("--episodes", type=_indices, help="look at these only: 29,30,40-49")
+    parser.add_argument("--filmstrips", type=int, default=8, help="episodes shown as filmstrips")
     parser.add_argument("--decode-all", action="store_true", help="decode every image, to find damage anywhere (slow)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints and writes the findings; returns 1 where there are problems, else 0."""
-    found = inspect_dataset(arguments.dataset, arguments.revision, arguments.episodes, decode_all=arguments.decode_all)
+    found = inspect_dataset(
+        arguments.dataset,
+        arguments.revision,
+        arguments.filmstrips if arguments.episodes is None else arguments.episodes,
+        decode_all=arguments.decode_all,
+        filmstrips=arguments.filmstrips,
+    )
     print(as_text(found))
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(as_dict(found), indent=2, default=str) + "\n", encoding="utf-8")
     page = arguments.output or Path(f"inspect_{Path(arguments.dataset).resolve().name}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(as_html(found), encoding="utf-8")
     print(f"\nPage: {page}")
     return 1 if found.problems else 0
+
+
+def _indices(text: str) -> list[int]:
+    """Whole numbers written as "29,30,40-49"."""
+    try:
+        spans = [part.partition("-") for part in text.split(",")]
+        return [i for first, _, last in spans for i in range(int(first), int(last or first) + 1)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give episodes as 29,30,40-49, got {text!r}") from None
+
+
+def as_dict(found: Inspection) -> dict:
+    """The findings as plain JSON: name, summary, problems, remarks, statistics and names by column, tasks, lengths."""
+    fields = ("name", "summary", "problems", "remarks", "statistics", "names", "tasks", "lengths")
+    return {field: getattr(found, field) for field in fields}
 
 
 def as_text(found: Inspection) -> str:
@@ -46,6 +73,7 @@ def as_text(found: Inspection) -> str:
     lines += [f"  {count:>6} x {task or '(empty)'}" for task, count in found.tasks.most_common(10)]
     if len(found.tasks) > 10:
         lines.append(f"         ... and {len(found.tasks) - 10} more instructions")
+    lines += [f"  note: {remark}" for remark in found.remarks]
     lines.append(f"{len(found.problems)} problems" if found.problems else "No problems found.")
     lines += [f"  - {problem}" for problem in found.problems[:SHOWN_PROBLEMS]]
     if len(found.problems) > SHOWN_PROBLEMS:

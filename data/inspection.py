@@ -1,7 +1,8 @@
 """What is in a dataset and what is wrong with it: everything is looked at, nothing raises."""
 
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,41 +12,53 @@ from .calvin import ANNOTATIONS
 from .errors import DatasetError
 from .inspection_calvin import inspect_calvin
 from .inspection_findings import Inspection, dimension_problems
-from .lerobot import ACTION, STATE, LeRobotDataset
+from .inspection_motion import motion_problems
+from .lerobot import LeRobotDataset
+from .lerobot_columns import ACTION, STATE, Columns, find_columns, join_slices, slice_names
 from .lerobot_metadata import Episode, LeRobotMetadata
-from .lerobot_tables import LeRobotTables, check_tables, read_tables
+from .lerobot_tables import LeRobotTables, check_tables, ranges, read_tables
 from .statistics import compute_statistics
 from .video import VideoError, frame_times
 
 TOLERANCE = 1e-4  # seconds
+PROGRESS_BAR_FROM = 500  # files or episodes
 
 
 def inspect_dataset(
     folder_or_id: str | Path,
     revision: str | None = None,
-    episodes: int = 8,
+    episodes: int | Sequence[int] = 8,
     frames: int = 8,
     decode_all: bool = False,
+    filmstrips: int | None = None,
 ) -> Inspection:
-    """Of a LeRobotDataset or a CALVIN folder. Reads all tables and all video timestamps, and decodes `frames` images of
-    each of `episodes` episodes; with `decode_all` every image of a LeRobotDataset."""
+    """Of a LeRobotDataset or a CALVIN folder. Reads all tables and all video timestamps (of a LeRobotDataset those of
+    `episodes`, where these are listed), and decodes `frames` images of each of `filmstrips` episodes; with `decode_all`
+    every image of a LeRobotDataset. (`episodes` as one number is the older name of `filmstrips`.)"""
+    chosen = None if isinstance(episodes, int) else list(episodes)
+    shown = filmstrips if filmstrips is not None else (episodes if isinstance(episodes, int) else 8)
     if any((Path(folder_or_id) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
-        return inspect_calvin(folder_or_id, episodes, frames)
+        return inspect_calvin(folder_or_id, shown, frames)
     found = Inspection(str(folder_or_id))
     try:
         metadata = LeRobotMetadata(folder_or_id, revision)
+        _summarise(found, metadata)
+        if unknown := [index for index in chosen or [] if index not in metadata.episodes]:
+            raise DatasetError(f"unknown episodes {unknown[:5]} in `episodes`", metadata.source)
+        columns = find_columns(metadata)
     except (DatasetError, OSError, ValueError, KeyError) as error:
         found.problems.append(f"{type(error).__name__}: {error}")
         return found
-    _summarise(found, metadata)
-    readable, tables = _readable(found, metadata)
+    if columns.depth:
+        found.remarks.append(f"depth cameras {list(columns.depth)} are no colour cameras: read them with depth=[...]")
+    readable, tables = _readable(found, metadata, columns, chosen)
     if tables is not None:
-        _check_rows(found, metadata, readable, tables)
+        _check_rows(found, metadata, columns, readable, tables)
         found.problems += _video_problems(metadata, readable, tables)
-        chosen = [readable[i] for i in np.linspace(0, len(readable) - 1, min(episodes, len(readable))).astype(int)]
-        _take_filmstrips(found, metadata, chosen, frames)
+        places = np.linspace(0, len(readable) - 1, min(shown, len(readable))).astype(int)
+        _take_filmstrips(found, metadata, columns, [readable[i] for i in places], frames)
         if decode_all:
-            _decode_all(found, metadata, readable)
+            _decode_all(found, metadata, columns, readable)
     return found
 
 
@@ -63,7 +76,6 @@ def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
         "episode length": f"{min(found.lengths, default=0)} ... {max(found.lengths, default=0)}",
         "instructions": len(found.tasks),
         "cameras (height x width)": ", ".join(f"{name} {size}" for name, size in cameras.items()) or "none",
-        "state": "yes" if STATE in metadata.features else "none",
         "splits": metadata.splits,
         "features": {key: (feature["dtype"], *feature["shape"]) for key, feature in metadata.features.items()},
     }
@@ -75,49 +87,78 @@ def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
         found.problems.append(
             f"{sum(n for t, n in found.tasks.items() if not t.strip())} episodes with no instruction"
         )
-    for name, (first, last) in metadata.splits.items():
-        if not 0 <= first < last <= len(found.lengths):
-            found.problems.append(f"split {name!r} is {first}:{last} of {len(found.lengths)} episodes")
-    if ACTION not in metadata.features:
-        found.problems.append(f"no feature {ACTION!r}")
+    for name, text in (metadata.info.get("splits") or {}).items():
+        first, last = metadata.splits.get(name, (0, 0))
+        if not 0 <= first < last <= max(metadata.episodes, default=-1) + 1:
+            found.problems.append(f"split {name!r} is {text} of {len(found.lengths)} episodes")
 
 
-def _readable(found: Inspection, metadata: LeRobotMetadata) -> tuple[list[Episode], LeRobotTables | None]:
+def _readable(
+    found: Inspection, metadata: LeRobotMetadata, columns: Columns, chosen: list[int] | None
+) -> tuple[list[Episode], LeRobotTables | None]:
     """The episodes whose tables can be read, and their tables; the others become problems."""
-    keys = [key for key in (ACTION, STATE) if key in metadata.features]
+    keys, source = columns.vector_keys, metadata.source
+    wanted = [metadata.episodes[index] for index in chosen if index in metadata.episodes] if chosen else []
     groups: dict[str, list[Episode]] = {}
-    for episode in metadata.episodes.values():
+    for episode in wanted or metadata.episodes.values():
         groups.setdefault(episode.data_file, []).append(episode)
+    source.fetch(groups)
+    absent = [group for file, group in groups.items() if not (source.root / file).exists()]
+    if absent:
+        missing = [episode for group in absent for episode in group]
+        there = [
+            e.index for group in groups.values() for e in group if e.data_file not in {m.data_file for m in missing}
+        ]
+        of = f"{len(missing)} of {len(missing) + len(there)} episodes have no data file"
+        choice = f"; choose the others with `episodes`: {ranges(there)}" if there else ""
+        problem = f"missing file: {of} ({ranges(episode.index for episode in missing)}){choice}"
+        found.problems.append(str(DatasetError(problem, source, missing[0].index, missing[0].data_file)))
     good: list[Episode] = []
-    for group in groups.values():
+    readable = [group for group in groups.values() if group not in absent]
+    for group in tqdm(readable, desc="reading tables", unit="file", disable=len(readable) < PROGRESS_BAR_FROM):
         try:
-            read_tables(metadata, group, keys)
+            read_tables(metadata, group, keys, whole=True)
             good += group
-        except DatasetError:  # which of the file's episodes?
+        except DatasetError as whole:  # which of the file's episodes?
+            several = []
             for episode in group:
                 try:
                     read_tables(metadata, [episode], keys)
                     good.append(episode)
                 except DatasetError as error:
-                    found.problems.append(str(error))
+                    several.append(str(error))
+            found.problems += several or [str(whole)]
     return good, read_tables(metadata, good, keys) if good else None
 
 
-def _check_rows(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> None:
-    keys = [key for key in (ACTION, STATE) if key in tables.columns]
-    found.problems += [str(problem) for problem in check_tables(metadata, episodes, tables, keys, TOLERANCE)]
-    for key in keys:
+def _check_rows(
+    found: Inspection, metadata: LeRobotMetadata, columns: Columns, episodes: list[Episode], tables: LeRobotTables
+) -> None:
+    problems = check_tables(metadata, episodes, tables, columns.vector_keys, TOLERANCE)
+    found.problems += [str(problem) for problem in problems]
+    vectors = {ACTION: columns.action, STATE: columns.state}
+    tables.columns |= {key: join_slices(tables.columns, slices) for key, slices in vectors.items() if slices}
+    for key, name in ((ACTION, "action"), (STATE, "state")):
+        if not vectors[key]:
+            continue
         values = tables.columns[key]
         found.columns[key] = values[np.isfinite(values).all(axis=1)]
-        width = metadata.width(key)
-        names = metadata.names(key) or [str(number) for number in range(width)]
-        found.names[key] = names
+        found.names[key] = slice_names(metadata, vectors[key], name)
         if not len(found.columns[key]):
             continue
         found.statistics[key] = compute_statistics(found.columns[key])
         found.problems += dimension_problems(found, key, values, lambda row: _place(row, episodes, tables))
-    found.problems += _stored_problems(found, metadata.stored_statistics)
-    found.problems += _stored_episode_problems(metadata, episodes, tables)
+    found.summary["state"] = ", ".join(part.key for part in columns.state) or "none"
+    names = {"action": found.names[ACTION], "state": found.names.get(STATE, [])}
+    indices = [episode.index for episode in episodes]
+    values = {key: np.nan_to_num(tables.columns[key]) for key in (ACTION, STATE) if vectors[key]}
+    motion = motion_problems(indices, tables.starts, values[ACTION], values.get(STATE), names, metadata.fps)
+    found.problems += motion
+    slices = [part for parts in vectors.values() for part in parts]
+    are_whole = all(len(parts) <= 1 for parts in vectors.values())
+    if are_whole and all(part.stop - part.start == metadata.width(part.key) for part in slices):
+        found.problems += _stored_problems(found, metadata.stored_statistics)
+        found.problems += _stored_episode_problems(metadata, episodes, tables)
 
 
 def _place(row: int, episodes: list[Episode], tables: LeRobotTables) -> str:
@@ -161,7 +202,8 @@ def _stored_episode_problems(metadata: LeRobotMetadata, episodes: list[Episode],
 def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> Iterator[str]:
     """Frames that a video lacks, by its timestamps (nothing is decoded)."""
     times: dict[str, np.ndarray | str] = {}
-    for position, episode in enumerate(episodes):
+    bar = tqdm(episodes, desc="checking videos", unit="episode", disable=len(episodes) < PROGRESS_BAR_FROM)
+    for position, episode in enumerate(bar):
         for span in episode.videos.values():
             if span.file not in times:
                 try:
@@ -185,13 +227,23 @@ def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: 
                 yield str(DatasetError(problem, metadata.source, episode.index, span.file))
 
 
-def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode], frames: int) -> None:
+def _open(metadata: LeRobotMetadata, columns: Columns, episode: Episode) -> Iterator[tuple[str, LeRobotDataset]]:
+    """(camera, dataset of this camera and episode) of each camera whose files can be opened."""
+    told = {"action": columns.vector_keys[:1]}
+    for camera in columns.images:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # depth is among the remarks
+            try:
+                yield camera, LeRobotDataset(metadata.source, 1, 1, [camera], episodes=[episode.index], columns=told)
+            except DatasetError:
+                continue  # among the problems of rows and videos
+
+
+def _take_filmstrips(
+    found: Inspection, metadata: LeRobotMetadata, columns: Columns, episodes: list[Episode], frames: int
+) -> None:
     for episode in episodes:
-        try:
-            dataset = LeRobotDataset(metadata.source, 1, 1, list(metadata.camera_keys), episodes=[episode.index])
-        except DatasetError:
-            continue  # its rows are among the problems
-        for camera in dataset.camera_keys:
+        for camera, dataset in _open(metadata, columns, episode):
             rows = np.linspace(0, episode.length - 1, min(frames, episode.length)).astype(int)
             try:
                 images = np.concatenate([dataset.images(camera, 0, np.array([row])) for row in rows])
@@ -202,13 +254,9 @@ def _take_filmstrips(found: Inspection, metadata: LeRobotMetadata, episodes: lis
             found.add_filmstrip(episode.index, camera, "; ".join(episode.tasks), images)
 
 
-def _decode_all(found: Inspection, metadata: LeRobotMetadata, episodes: list[Episode]) -> None:
+def _decode_all(found: Inspection, metadata: LeRobotMetadata, columns: Columns, episodes: list[Episode]) -> None:
     for episode in tqdm(episodes, desc="decoding", unit="episode"):
-        try:
-            dataset = LeRobotDataset(metadata.source, 1, 1, list(metadata.camera_keys), episodes=[episode.index])
-        except DatasetError:
-            continue  # its rows are among the problems
-        for camera in dataset.camera_keys:
+        for camera, dataset in _open(metadata, columns, episode):
             try:
                 for start in range(0, episode.length, 64):
                     dataset.images(camera, 0, np.arange(start, min(start + 64, episode.length)))

@@ -11,11 +11,12 @@ FAR = 5.0  # a value further outside q01 ... q99 than this many times their dist
 
 @dataclass
 class Inspection:
-    """Findings about one dataset. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
+    """Findings about one dataset: `problems` spoil training, `remarks` one should know. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
 
     name: str
     summary: dict[str, object] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     statistics: dict[str, dict] = field(default_factory=dict)
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)

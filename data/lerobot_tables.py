@@ -60,7 +60,7 @@ def read_tables(
         if whole and (unknown := sorted(runs.keys() - metadata.episodes.keys())):
             frames = sum(stop - start for index in unknown for start, stop in runs[index])
             problem = f"the file has {frames} frames of episodes {ranges(unknown)}, which the episode table lacks"
-            raise DatasetError(f"{problem}: `robovlms data repair` rebuilds the table", source, file=file)
+            raise DatasetError(f"{problem}; `episodes` chooses those of the table", source, file=file)
         for position in positions:
             episode = episodes[position]
             found = runs.get(episode.index, [])
@@ -101,8 +101,8 @@ def check_totals(metadata: LeRobotMetadata) -> str | None:
     if not wrong:
         return None
     return (
-        f"info.json says {'; '.join(wrong)}. Was its writer never finalized? `robovlms data repair` rebuilds the episode "
-        "table from the rows; `episodes` chooses those of the table as it is"
+        f"info.json says {'; '.join(wrong)}. Did its writer end without finalize()? `episodes` chooses those of the table "
+        "as it is"
     )
 
 

@@ -32,7 +32,7 @@ def test_a_folder_whose_table_lacks_episodes_is_refused_and_left_as_it_is(tmp_pa
     folder = record(tmp_path / "set")
     pq.write_table(pq.read_table(folder / EPISODES).slice(0, 2), folder / EPISODES)  # as LeRobot without finalize()
     before = contents(folder)
-    with pytest.raises(ValueError, match=r"total_episodes = 3, the episode table has 2.*data repair"):
+    with pytest.raises(ValueError, match=r"total_episodes = 3, the episode table has 2.*finalize"):
         LeRobotWriter(folder, 10, "arm", use_videos=False, resume=True)
     with pytest.raises(ValueError, match="fps"):
         LeRobotWriter(record(tmp_path / "other"), 20, "arm", use_videos=False, resume=True)
