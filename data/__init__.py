@@ -13,6 +13,7 @@ from .lerobot import LeRobotDataset
 from .lerobot_metadata import LeRobotMetadata
 from .lerobot_writer import LeRobotWriter
 from .mixture import Mixture
+from .rlds import RLDSDataset
 from .sampler import EpisodeBlockSampler
 from .shared_batches import ReusedBuffers
 from .statistics import StreamingStatistics, compute_statistics, statistics, statistics_by_embodiment
@@ -50,6 +51,7 @@ __all__ = [
     "LeRobotMetadata",
     "LeRobotWriter",
     "Mixture",
+    "RLDSDataset",
     "RandomCrop",
     "RandomShift",
     "ReusedBuffers",

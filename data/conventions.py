@@ -9,13 +9,14 @@ import numpy as np
 from ..configuration.action_contract import UNKNOWN
 
 MAX_DELAY = 15  # frames
-TRACKS, APART = 0.95, 0.1
-"""A correlation from which on one thing follows the other, and by how much the other reading must be worse."""
+TRACKS, CHANGES, APART = 0.95, 0.8, 0.15
+"""Correlations from which on an action follows the state, or its differences (noisier, as robots do not reach all of a
+commanded displacement), and by how much the other reading must be worse."""
 FEW = 30  # rows; fewer show nothing
 
 
 def infer_conventions(dataset) -> dict[str, Any]:
-    """What can be told from the recorded numbers of a LeRobotDataset or CalvinDataset; what can't is "unknown".
+    """What can be told from the recorded numbers of a LeRobotDataset, CalvinDataset or RLDSDataset; what can't is "unknown".
 
     Returns:
         mode: "absolute" where actions are states that the robot reaches later, "delta" where they are in proportion to
@@ -31,7 +32,7 @@ def infer_conventions(dataset) -> dict[str, Any]:
     episodes = recordings(dataset)
     names, state_names = list(dataset.action_names), list(dataset.state_names) if episodes[0][1] is not None else []
     actions = np.concatenate([action for action, _ in episodes]).astype(np.float64)
-    on_off = [dim for dim in range(actions.shape[1]) if len(np.unique(actions[:, dim])) == 2]
+    on_off = [dim for dim in range(actions.shape[1]) if _is_on_off(actions[:, dim])]
     readings = [
         _read(dim, names, state_names, episodes) if dim not in on_off and np.ptp(actions[:, dim]) > 0 else None
         for dim in range(len(names))
@@ -97,7 +98,7 @@ def _read(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) 
     reading = UNKNOWN
     if absolute >= TRACKS and absolute > abs(difference) + APART and 0.8 < best["absolute"][3] < 1.25:
         reading = "absolute"
-    elif difference >= TRACKS and difference > abs(absolute) + APART:
+    elif difference >= CHANGES and difference > abs(absolute) + APART:
         reading = "delta"
     _, state, delay, scale = best["difference" if reading == "delta" else "absolute"]
     result |= {"reading": reading, "state": state_names[state], "delay": delay, "scale": scale}
@@ -118,6 +119,13 @@ def _correlations(one: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.nda
     norm = np.sqrt((one**2).sum() * size)
     safe = norm > 1e-12
     return np.where(safe, product / np.where(safe, norm, 1), 0), np.where(safe, product / np.where(safe, size, 1), 0)
+
+
+def _is_on_off(values: np.ndarray) -> bool:
+    """Whether all but a few rows, on the way from one to the other, hold one of two values."""
+    low, high = values.min(), values.max()
+    between = (values > low + 0.01 * (high - low)) & (values < high - 0.01 * (high - low))
+    return bool(high > low and between.mean() < 0.05)
 
 
 def _verdict(found: Sequence[dict[str, Any]], fps: float) -> tuple[str, int | None]:
@@ -148,9 +156,10 @@ def _rotation(names: Sequence[str], actions: np.ndarray) -> str:
 
 
 def _gripper(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) -> dict[str, Any]:
-    values = np.unique(np.concatenate([action[:, dim] for action, _ in episodes]))
+    all_values = np.concatenate([action[:, dim] for action, _ in episodes])
+    values = [float(all_values.min()), float(all_values.max())]
     starts = float(np.mean([action[0, dim] == values[1] for action, _ in episodes]))
-    result = {"dim": dim, "name": names[dim], "values": values.tolist(), "starts_at": starts}
+    result = {"dim": dim, "name": names[dim], "values": values, "starts_at": starts}
     result |= {"state_dim": None, "correlation": None}
     best = 0.0
     for delay in range(MAX_DELAY + 1) if state_names else ():

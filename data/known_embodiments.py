@@ -29,6 +29,7 @@ class KnownEmbodiment(StrictRecord):
         rotation, frame, mode, grippers: as in `ActionContract`.
         sources: where each fact was read.
         notes: what surprises.
+        rlds: names of the RLDS datasets whose files follow it.
     """
 
     name: str
@@ -43,12 +44,14 @@ class KnownEmbodiment(StrictRecord):
     mode: Mode = UNKNOWN
     grippers: tuple[GripperSpec, ...] = ()
     notes: str = ""
+    rlds: tuple[str, ...] = ()
 
 
 POSE_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
 
 BRIDGE = KnownEmbodiment(
     name="bridge",
+    rlds=("bridge_dataset", "bridge_orig"),
     datasets=("IPEC-COMMUNITY/bridge_orig_lerobot",),
     cameras=("image_0",),
     control_frequency=5,

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ..configuration.action_contract import ActionContract, Frame, Mode, RotationName, Statistics
 from ..configuration.serialization import StrictRecord
-from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, action_contract
+from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, RLDSDataset, action_contract
 from ..data.contract import GripperChoice
 from ..data.lerobot_columns import check_columns
 from ..modeling_robovlms import STRUCTURES
@@ -35,7 +35,7 @@ class DatasetSpec(StrictRecord):
         revision: of a Hub id.
         columns: which of a LeRobot dataset's columns are what, where it calls them otherwise (see `LeRobotDataset`).
         tolerance_s: how far a video frame may be from its row's timestamp, of a LeRobot dataset.
-        format: "lerobot" or "calvin".
+        format: "lerobot", "calvin" or "rlds".
         mode, frame, rotation, grippers, units: what its actions mean, where its files don't say; as in `action_contract`.
     """
 
@@ -48,7 +48,7 @@ class DatasetSpec(StrictRecord):
     revision: str | None = None
     columns: dict | None = None
     tolerance_s: float | None = None
-    format: Literal["lerobot", "calvin"] = "lerobot"
+    format: Literal["lerobot", "calvin", "rlds"] = "lerobot"
     mode: Mode | None = None
     frame: Frame | None = None
     rotation: RotationName | None = None
@@ -62,8 +62,10 @@ class DatasetSpec(StrictRecord):
             raise ValueError(f"DatasetSpec.tolerance_s must be positive, got {self.tolerance_s}.")
         check_columns(self.columns)
         given = [name for name in OF_LEROBOT if getattr(self, name) is not None]
-        if self.format == "calvin" and given:
-            raise ValueError(f"DatasetSpec: {', '.join(given)} are of LeRobot datasets, not of CALVIN folders.")
+        if self.format != "lerobot" and given:
+            raise ValueError(
+                f"DatasetSpec: {', '.join(given)} are of LeRobot datasets, not of CALVIN or RLDS folders."
+            )
 
     @property
     def conventions(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class DatasetSpec(StrictRecord):
 
 def build_dataset(
     arguments: VLAArguments, described: Sequence[str] | None = None
-) -> LeRobotDataset | CalvinDataset | Augmented | Mixture:
+) -> LeRobotDataset | CalvinDataset | RLDSDataset | Augmented | Mixture:
     """The windows that the structure trains on, augmented; of the datasets `described` instead, as they are.
 
     Raises:
@@ -102,7 +104,7 @@ def build_dataset(
     return Mixture(datasets, arguments.mixture_weights if None in weights else weights)
 
 
-def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotDataset | CalvinDataset:
+def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotDataset | CalvinDataset | RLDSDataset:
     one_step = "one_step" in structure_name(arguments)
     options: dict[str, Any] = {
         "window_size": 1 if one_step else arguments.window_size,
@@ -110,11 +112,11 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
         "cache_bytes": int(arguments.cache_gib * 2**30) // count,
     }
     cameras = spec.cameras or arguments.cameras
-    if spec.format == "calvin":
+    if spec.format != "lerobot":
         options |= {"cameras": cameras} if cameras else {}
         options |= {"split": spec.split} if spec.split else {}
         options |= {"embodiment": spec.embodiment} if spec.embodiment else {}
-        return CalvinDataset(spec.path, **options)
+        return (CalvinDataset if spec.format == "calvin" else RLDSDataset)(spec.path, **options)
     if spec.tolerance_s is not None:
         options["tolerance_s"] = spec.tolerance_s
     return LeRobotDataset(

@@ -1,0 +1,177 @@
+"""TFRecord files and the `tf.train.Example`s in them, without TensorFlow."""
+
+import struct
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from .errors import DatasetError
+
+SEGMENTS = 256
+MASK_DELTA = 0xA282EAD8
+
+
+def records(file: Path, dataset: str) -> Iterator[tuple[int, bytes]]:
+    """(offset, content) of each record, checksums verified.
+
+    Raises:
+        DatasetError: naming file and offset of a record that is damaged or cut off.
+    """
+    offset, size = 0, file.stat().st_size
+    while offset < size:
+        content = read_record(file, offset, dataset)
+        yield offset, content
+        offset += len(content) + 16
+
+
+def read_record(file: Path, offset: int, dataset: str) -> bytes:
+    """The record at an offset; raises like `records`."""
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        head = opened.read(12)
+        if len(head) < 12:
+            raise DatasetError(f"the record at offset {offset} is cut off", dataset, file=file.name)
+        length, checksum = struct.unpack("<QI", head)
+        if masked_crc32c(head[:8]) != checksum:
+            raise DatasetError(f"the length of the record at offset {offset} is damaged", dataset, file=file.name)
+        content = opened.read(length + 4)
+    if len(content) < length + 4:
+        raise DatasetError(f"the record at offset {offset} is cut off", dataset, file=file.name)
+    if masked_crc32c(content[:-4]) != struct.unpack("<I", content[-4:])[0]:
+        raise DatasetError(f"the record at offset {offset} is damaged: wrong checksum", dataset, file=file.name)
+    return content[:-4]
+
+
+def masked_crc32c(content: bytes) -> int:
+    """TFRecord's checksum: CRC-32C, rotated, plus a constant."""
+    crc = crc32c(content)
+    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
+
+
+def crc32c(content: bytes) -> int:
+    """CRC-32C (Castagnoli). Long contents are cut into segments that numpy goes through side by side; their checksums are
+    joined two by two, since a checksum is linear in the bits."""
+    table = _table()
+    length = len(content) // SEGMENTS
+    values = np.frombuffer(content, np.uint8)
+    crc = 0
+    if length > 1:
+        columns = values[: length * SEGMENTS].reshape(SEGMENTS, length)
+        parts = np.zeros(SEGMENTS, np.uint32)
+        parts[0] = 0xFFFFFFFF
+        for column in np.ascontiguousarray(columns.T):
+            parts = table[(parts ^ column) & 0xFF] ^ (parts >> np.uint32(8))
+        shift = _zeros(length)
+        while len(parts) > 1:
+            parts = _apply(shift, parts[0::2]) ^ parts[1::2]
+            shift = _apply(shift, shift)
+        crc, values = int(parts[0]), values[length * SEGMENTS :]
+    else:
+        crc = 0xFFFFFFFF
+    rest = table.tolist() if len(values) < 8 else _list()
+    for value in values.tolist():
+        crc = rest[(crc ^ value) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _table() -> np.ndarray:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> np.uint32(1)) ^ np.uint32(0x82F63B78), table >> np.uint32(1))
+    return table
+
+
+@cache
+def _list() -> list[int]:
+    return _table().tolist()
+
+
+@cache
+def _zeros(length: int) -> np.ndarray:
+    """What `length` zero bytes make of each bit of a checksum (32,)."""
+    bits = np.uint32(1) << np.arange(32, dtype=np.uint32)
+    result, power = bits, bits
+    power = _table()[power & 0xFF] ^ (power >> np.uint32(8))
+    while length:
+        if length & 1:
+            result = _apply(power, result)
+        power, length = _apply(power, power), length >> 1
+    return result
+
+
+def _apply(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A linear map of bits (32,) applied to checksums."""
+    result = np.zeros_like(values)
+    for bit in range(32):
+        result ^= np.where((values >> np.uint32(bit)) & np.uint32(1), matrix[bit], np.uint32(0))
+    return result
+
+
+def parse_example(content: bytes) -> dict[str, list[bytes] | np.ndarray]:
+    """A `tf.train.Example`: name -> bytes strings, float32 or int64 numbers. Raises ValueError for what is none."""
+    view = memoryview(content)
+    found: dict[str, list[bytes] | np.ndarray] = {}
+    try:
+        for _, features in _fields(view):
+            for _, entry in _fields(features):
+                parts = dict(_fields(entry))
+                found[bytes(parts[1]).decode()] = _values(parts.get(2, view[:0]))
+    except (IndexError, KeyError, UnicodeDecodeError, TypeError, struct.error) as error:
+        raise ValueError(f"not a tf.train.Example: {error!r}") from error
+    return found
+
+
+def _values(feature: memoryview) -> list[bytes] | np.ndarray:
+    for kind, values in _fields(feature):
+        if kind == 1:
+            return [bytes(value) for _, value in _fields(values)]
+        if kind == 2:
+            numbers = [np.frombuffer(value, "<f4") for _, value in _fields(values)]
+            return np.concatenate(numbers or [np.zeros(0, np.float32)])
+        return np.array(list(_integers(values)), np.uint64).astype(np.int64)
+    return []
+
+
+def _integers(view: memoryview) -> Iterator[int]:
+    """The numbers of an Int64List, packed or one by one."""
+    position = 0
+    while position < len(view):
+        key, position = _varint(view, position)
+        end = None
+        if key & 7 == 2:
+            length, position = _varint(view, position)
+            end = position + length
+        while end is None or position < end:
+            number, position = _varint(view, position)
+            yield number
+            if end is None:
+                break
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(number, content) of a message's fields."""
+    position = 0
+    while position < len(view):
+        key, position = _varint(view, position)
+        if key & 7 == 2:
+            length, position = _varint(view, position)
+        elif key & 7 in (1, 5):
+            length = 8 if key & 7 == 1 else 4
+        else:
+            raise ValueError(f"not a tf.train.Example: wire type {key & 7}")
+        if position + length > len(view):
+            raise ValueError("not a tf.train.Example: a field goes beyond the end")
+        yield key >> 3, view[position : position + length]
+        position += length
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[position]
+        value, shift, position = value | (byte & 0x7F) << shift, shift + 7, position + 1
+        if byte < 0x80:
+            return value, position
