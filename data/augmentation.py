@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from ..processing.centre_crop import crop_and_resize, crop_size
+from ..processing.camera_images import crop_and_resize, crop_size
 
 
 class RandomShift(torch.nn.Module):

@@ -3,10 +3,13 @@
 from transformers import AutoProcessor
 
 from ..configuration import STRUCTURE_CONFIGS
+from . import families  # noqa: F401 (each family registers itself, and so do the action tokenizers)
 from .backbone_inputs import BackboneInputs, register_inputs
+from .fast_action_tokenizer import FASTActionTokenizer
 from .processing_robovlms import RoboVLMProcessor
+from .uniform_action_tokenizer import UniformActionTokenizer
 
 for _config in STRUCTURE_CONFIGS:
     AutoProcessor.register(_config, RoboVLMProcessor)
 
-__all__ = ["BackboneInputs", "RoboVLMProcessor", "register_inputs"]
+__all__ = ["BackboneInputs", "FASTActionTokenizer", "RoboVLMProcessor", "UniformActionTokenizer", "register_inputs"]

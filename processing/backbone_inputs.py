@@ -1,11 +1,11 @@
-"""Text and images to a backbone's inputs, through its own processor."""
+"""Text and images to a backbone's inputs, through its own processor: the general way, and which family has another."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 
 ACTION_TOKEN = "<robovlms_action>"
 
@@ -24,10 +24,12 @@ class BackboneInputs:
     """Calls one family's processor. Subclass and `register_inputs` for a family that needs something else.
 
     Args:
-        processor: the backbone's own processor.
+        processor: the backbone's own processor; every family's has attributes of its own.
         image_options: options of the processor's call, beside or instead of those that keep images whole.
     """
 
+    image_text: str | None = None
+    """What stands for one image in a prompt; None: what the processor names."""
     image_separator = "\n"
     """Between images: some families take adjacent ones for one (M-RoPE counts positions per run of image tokens)."""
     max_images: int | None = None
@@ -37,13 +39,19 @@ class BackboneInputs:
     appended_token_type: int | None = None
     """Token type of tokens that are appended to a prompt; None: that of its last token."""
 
-    def __init__(self, processor: ProcessorMixin, image_options: Mapping[str, Any] | None = None):
+    def __init__(self, processor: Any, image_options: Mapping[str, Any] | None = None):
         self.processor = processor
         self.image_options = self.whole_images() | dict(image_options or {})
 
     @property
     def image_prompt(self) -> str:
-        """The text that stands for one image in a prompt."""
+        """The text that stands for one image in a prompt.
+
+        Raises:
+            ValueError: if the processor names none.
+        """
+        if self.image_text is not None:
+            return self.image_text
         for name in ("image_placeholder_token", "image_token"):
             if (token := getattr(self.processor, name, None)) is not None:
                 return str(token)
@@ -68,6 +76,10 @@ class BackboneInputs:
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
         """One row per text; `images[row]` in the order of its placeholders. Rows are padded to the longest."""
+        return self.call_processor(texts, images)
+
+    def call_processor(self, texts: list[str], images: Any) -> BatchFeature:
+        """The processor's own call, `images` as it wants them."""
         inputs = self.processor(text=texts, images=images, return_tensors="pt", **self.padding, **self.call_options())
         inputs.pop("labels", None)
         return inputs
@@ -114,22 +126,25 @@ class BackboneInputs:
         """Adjust `inputs` for the action tokens in them, where a family's attention depends on token types."""
 
 
-_REGISTRY: dict[str, type[BackboneInputs]] = {}
+InputsClass = TypeVar("InputsClass", bound=type[BackboneInputs])
+
+INPUTS: dict[str, type[BackboneInputs]] = {}
+"""By the name of a processor's class."""
 
 
-def register_inputs(*processor_classes: str) -> Callable[[type[BackboneInputs]], type[BackboneInputs]]:
+def register_inputs(*processor_classes: str) -> Callable[[InputsClass], InputsClass]:
     """Class decorator: use it for processors whose class has one of these names."""
 
-    def register(inputs: type[BackboneInputs]) -> type[BackboneInputs]:
-        _REGISTRY.update(dict.fromkeys(processor_classes, inputs))
+    def register(inputs: InputsClass) -> InputsClass:
+        INPUTS.update(dict.fromkeys(processor_classes, inputs))
         return inputs
 
     return register
 
 
-def registered_inputs(processor_class: str) -> type[BackboneInputs] | None:
-    """What is registered for a processor's class."""
-    return _REGISTRY.get(processor_class)
+def choose_inputs(processor: Any, image_options: Mapping[str, Any] | None = None) -> BackboneInputs:
+    """What is registered for the processor's class, else the general way."""
+    return INPUTS.get(type(processor).__name__, BackboneInputs)(processor, image_options)
 
 
 def flat(images: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
@@ -147,3 +162,36 @@ def per_token_names(inputs: BatchFeature) -> list[str]:
         and value.shape[:2] == shape
         and not name.startswith(("pixel_", "flattened_", "qformer_"))
     ]
+
+
+def append_tokens(
+    inputs: BatchFeature,
+    ids: Sequence[torch.Tensor],
+    labels: Sequence[torch.Tensor],
+    pad_token_id: int,
+    token_type: int | None = None,
+) -> None:
+    """Put each row's `ids` `(count,)` behind its last real token, with `labels` there and -100 before.
+
+    Rows come out padded at the right. Other per-token inputs (which images a token reads, whether it is one) go on as at
+    the last real token, except for `token_type_ids` where a `token_type` is given.
+    """
+    real = inputs["attention_mask"].bool()
+
+    def joined(name: str, value: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for row, keep, new in zip(value, real, ids, strict=True):
+            kept = row[keep]
+            added = kept[-1:].expand(len(new), *kept.shape[1:])
+            if name == "input_ids":
+                added = new.to(row)
+            elif name == "token_type_ids" and token_type is not None:
+                added = torch.full_like(added, token_type)
+            rows.append(torch.cat([kept, added]))
+        fill = pad_token_id if name == "input_ids" else 0
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)
+
+    for name in per_token_names(inputs):
+        inputs[name] = joined(name, inputs[name])
+    own = [torch.cat([row.new_full((int(keep.sum()),), -100), row]) for row, keep in zip(labels, real, strict=True)]
+    inputs["labels"] = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-100)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 
-from .appended_tokens import append_tokens
+from .backbone_inputs import append_tokens
 from .processing_robovlms import RoboVLMProcessor
 
 

@@ -4,22 +4,20 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, trainers
 from transformers.utils.hub import cached_file
 
-try:
-    from scipy.fft import dct, idct
-except ImportError:  # a checkpoint's code runs with little more than transformers
-    dct = idct = None
+from .action_tokenizer import ActionTokenizer, register_action_tokenizer
 
 FIRST_CHARACTER = 0x4E00  # a long run of characters that are letters and nothing else
 UNREADABLE = "\ufffd"  # what bytes that make no character are decoded to
 
 
-class FASTActionTokenizer:
+@register_action_tokenizer
+class FASTActionTokenizer(ActionTokenizer):
     """Normalised chunks to few tokens: cosine transform over time, rounding, byte-pair encoding.
 
     Args:
@@ -31,13 +29,15 @@ class FASTActionTokenizer:
         token_ids: the vocabulary's id of each of the encoding's tokens.
     """
 
+    kind: ClassVar[str] = "fast"
+    ends_with_stop: ClassVar[bool] = True
+
     def __init__(self, bpe: str, chunk_size: int, action_dim: int, scale: float, zero: int, token_ids: Sequence[int]):
         if chunk_size < 1 or action_dim < 1 or not 0 < scale < math.inf:
             raise ValueError(
                 f"chunk_size = {chunk_size}, action_dim = {action_dim} and scale = {scale} must be positive."
             )
-        if dct is None:
-            raise ImportError("FAST action tokens need scipy: pip install scipy")
+        _scipy_fft()
         self.bpe = Tokenizer.from_str(bpe)
         self.chunk_size, self.action_dim, self.scale, self.zero = chunk_size, action_dim, float(scale), zero
         self.token_ids = tuple(int(i) for i in token_ids)
@@ -102,7 +102,7 @@ class FASTActionTokenizer:
         texts = [self.bpe.decode([index], skip_special_tokens=False) for index in range(len(self.token_ids))]
         return None if any(UNREADABLE in text for text in texts) else tuple(map(len, texts))
 
-    def encode(self, chunk: np.ndarray) -> list[int]:
+    def encode(self, chunk: np.ndarray, /) -> list[int]:
         """A normalised chunk `(chunk_size, action_dim)` to ids; as many as it takes.
 
         Raises:
@@ -119,7 +119,7 @@ class FASTActionTokenizer:
             raise ValueError("The encoding lacks tokens for this chunk: it was trained on chunks of a smaller range.")
         return [self.token_ids[token] for token in tokens]
 
-    def decode(self, ids: Iterable[int]) -> np.ndarray:
+    def decode(self, ids: Iterable[int], /) -> np.ndarray:
         """Ids to the chunk `(chunk_size, action_dim)` that they stand for, float32.
 
         Raises:
@@ -136,7 +136,7 @@ class FASTActionTokenizer:
                 f"{len(ids)} tokens stand for {len(text)} coefficients, a chunk has {self.chunk_size * self.action_dim}."
             )
         coefficients = np.array([ord(letter) - self.zero for letter in text], dtype=np.float64)
-        chunk = idct(coefficients.reshape(self.chunk_size, -1) / self.scale, axis=0, norm="ortho")
+        chunk = _scipy_fft().idct(coefficients.reshape(self.chunk_size, -1) / self.scale, axis=0, norm="ortho")
         return np.asarray(chunk, dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,11 +151,20 @@ class FASTActionTokenizer:
         }
 
 
+def _scipy_fft() -> Any:
+    """The module of cosine transforms; a checkpoint's code runs with little more than transformers."""
+    try:
+        from scipy import fft
+    except ImportError as error:
+        raise ImportError("FAST action tokens need scipy: pip install scipy") from error
+    return fft
+
+
 def _rounded(chunk: np.ndarray, scale: float) -> np.ndarray:
     """The chunk's coefficients in steps of `1 / scale`, int `(chunk_size, action_dim)`."""
     if not np.isfinite(chunk).all() or np.abs(chunk).max() > 1 + 1e-6:
         raise ValueError("chunk must hold finite numbers in [-1, 1]: FAST reads clamped, normalised actions.")
-    return np.rint(np.asarray(dct(chunk, axis=0, norm="ortho")) * scale).astype(int)
+    return np.rint(np.asarray(_scipy_fft().dct(chunk, axis=0, norm="ortho")) * scale).astype(int)
 
 
 def _text(coefficients: np.ndarray, zero: int) -> str:

@@ -13,13 +13,9 @@ from scipy.fft import dct
 from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
+from robovlms.processing.action_tokenizer import new_token_ids, reused_token_ids
 from robovlms.processing.fast_action_tokenizer import FASTActionTokenizer
-from robovlms.processing.uniform_action_tokenizer import (
-    UniformActionTokenizer,
-    new_token_ids,
-    original_token_ids,
-    reused_token_ids,
-)
+from robovlms.processing.uniform_action_tokenizer import UniformActionTokenizer, original_token_ids
 
 MISC = Path(__file__).parents[1].parent / "shared" / "reference" / "golden" / "_misc"
 HALF_STEPS = np.sqrt(10) * 0.5 / 10 + 1e-5  # half a step of 1 / scale in each of 10 coefficients

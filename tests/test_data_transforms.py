@@ -24,7 +24,7 @@ from robovlms.data import (
 )
 from robovlms.data.augmentation import shift_images
 from robovlms.data.rotations import WIDTHS, from_rotation, to_rotation
-from robovlms.processing.centre_crop import seen_part
+from robovlms.processing.camera_images import seen_part
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "reference" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"the golden values are not at {GOLDEN}")

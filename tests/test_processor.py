@@ -12,7 +12,7 @@ from transformers import AutoProcessor
 
 from robovlms import ActionContract, CameraSpec, GripperSpec, RoboVLMProcessor, Statistics, VectorSpec
 from robovlms.data import VLACollator
-from robovlms.processing.centre_crop import crop_centre
+from robovlms.processing.camera_images import crop_centre
 from robovlms.processing.normalization import SMALLEST_RANGE, ActionNormalizer, VectorNormalizer
 
 FAMILIES = ["paligemma", "kosmos-2", "qwen2_vl", "smolvlm"]
@@ -191,7 +191,7 @@ def test_batch_of_windows(family, processor, contract, sample):
     assert inputs["actions"].shape == (3, 2, 3, 7) and inputs["actions"].dtype == torch.float32
     decoded = ours.decode_actions(inputs["actions"], embodiment="arm")
     np.testing.assert_allclose(decoded, np.stack([s["actions"] for s in batch]), atol=1e-6)
-    states = [ours._states["arm"].encode(s["state"]) for s in batch]
+    states = [ours.action_encoder.states["arm"].encode(s["state"]) for s in batch]
     np.testing.assert_array_equal(inputs["state"].numpy(), np.stack(states))
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoProcessor
 
 from robovlms import CameraSpec, OneStepContinuousVLA, RoboVLMProcessor
-from robovlms.processing.prompt_families.choose_inputs import backbone_inputs
+from robovlms.processing.backbone_inputs import choose_inputs
 
 TEXT = "pick up the red block"
 
@@ -23,7 +23,7 @@ def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
 def test_hand_built_prompts_equal_the_processors_own(family, backbone):
     """For one image, of which the processor can write a prompt itself."""
     processor = AutoProcessor.from_pretrained(backbone(family))
-    inputs = backbone_inputs(processor, {"max_patches": 16} if family == "kosmos-2.5" else None)
+    inputs = choose_inputs(processor, {"max_patches": 16} if family == "kosmos-2.5" else None)
     ours = inputs([inputs.image_prompt + TEXT], [[picture(0)]])
     call = {"padding": True, "return_tensors": "pt", **inputs.image_options}
     if family == "fuyu":
@@ -50,7 +50,7 @@ def test_images_are_kept_whole_and_the_options_are_saved(family, backbone, contr
     processor = RoboVLMProcessor.from_backbone(str(backbone(family)), agreed)
     scene = {"images": {"wide": picture(0, 60, 240)}, "instruction": TEXT}
     whole = processor(**scene)
-    tiled = backbone_inputs(processor.backbone_processor, {})
+    tiled = choose_inputs(processor.backbone_processor, {})
     tiled.image_options = {}
     cut = tiled([processor.prompt(TEXT, 1)], [[scene["images"]["wide"]]])
     assert whole["input_ids"].shape[1] < cut["input_ids"].shape[1]

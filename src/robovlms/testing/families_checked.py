@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, AutoProcessor
 
 from robovlms.matrix.known_families import HUB_IDS, QUIRKS
 from robovlms.modeling_robovlms.image_inputs import IMAGE_INPUTS
-from robovlms.processing.prompt_families.choose_inputs import backbone_inputs
+from robovlms.processing.backbone_inputs import choose_inputs
 
 from . import tiny_backbone
 from .checks import STRUCTURES, check_structure, make
@@ -35,7 +35,7 @@ def check_family(model_type: str, folder: Path) -> dict[str, Any]:
     tiny_backbone(model_type, folder)
     call = FAMILIES[model_type].call
     options = {"max_patches": call["max_patches"]} if "max_patches" in call else None
-    cameras = backbone_inputs(AutoProcessor.from_pretrained(folder)).max_images
+    cameras = choose_inputs(AutoProcessor.from_pretrained(folder)).max_images
     outcomes = {name: check_structure(folder, name, cameras or 2, options) for name in STRUCTURES}
     failed = any(outcome.status == "failed" for outcome in outcomes.values())
     entry = {
@@ -76,7 +76,7 @@ def tokens_per_image(model_type: str) -> int | None:
     )
     tokenizer = family_tokenizer(full)
     try:
-        inputs = backbone_inputs(tiny_processor(model_type, full, tokenizer))
+        inputs = choose_inputs(tiny_processor(model_type, full, tokenizer))
         prompt = inputs([inputs.image_prompt + "open"], [[np.zeros((224, 224, 3), dtype=np.uint8)]])
     except (TypeError, ValueError):  # of processors that lack a size
         return None

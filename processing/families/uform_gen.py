@@ -1,4 +1,4 @@
-"""Families that live on the Hub as code of their own, written from their published interfaces and **untested**."""
+"""UForm-Gen, which lives on the Hub as code of its own: written from its published interface and **untested**."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from ..backbone_inputs import BackboneInputs, flat, register_inputs
 class UFormGenInputs(BackboneInputs):
     """UForm-Gen's processor writes a chat of its own around the text; its image processor takes one PIL image."""
 
-    image_prompt = "<image>"
+    image_text = "<image>"
     image_separator = " "
     max_images = 1
     padding_side = "right"

@@ -1,4 +1,5 @@
-"""Families that want marks around an image, or between images, which their processors do not write."""
+"""Qwen-VL, and the many families that write images as it does: an image stands between a start and an end mark, by which
+some count its positions. Their processors do not write these marks themselves."""
 
 from ..backbone_inputs import BackboneInputs, register_inputs
 
@@ -25,7 +26,7 @@ from ..backbone_inputs import BackboneInputs, register_inputs
     "VideoLlama3Processor",
 )
 class EnclosedImageInputs(BackboneInputs):
-    """An image stands between a start and an end mark, by which some count its positions."""
+    """The marks are those that the tokenizer names; without any, the placeholder stands alone."""
 
     @property
     def image_prompt(self) -> str:
@@ -35,24 +36,3 @@ class EnclosedImageInputs(BackboneInputs):
             if all(marks):
                 return f"{marks[0]}{self.processor.image_token}{marks[1]}"
         return str(self.processor.image_token)
-
-
-@register_inputs("MllamaProcessor")
-class MllamaInputs(BackboneInputs):
-    """Only images that follow each other directly are all read by the text behind them."""
-
-    image_separator = ""
-
-
-@register_inputs("PixtralProcessor")
-class PixtralInputs(BackboneInputs):
-    """Mistral Large 4 chooses which tokens to read by their number in the row, padding included."""
-
-    padding_side = "right"
-
-
-@register_inputs("PPChart2TableProcessor")
-class PPChart2TableInputs(BackboneInputs):
-    """The processor writes no placeholders: 256 per image, which is what the vision encoder puts out."""
-
-    image_prompt = f"<img>{'<imgpad>' * 256}</img>"

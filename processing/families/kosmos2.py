@@ -1,4 +1,4 @@
-"""KosMos-2 and KosMos-2.5."""
+"""KosMos-2: the processor takes one image, the model several. Placeholders and their mask are laid out here."""
 
 import numpy as np
 import torch
@@ -9,9 +9,9 @@ from ..backbone_inputs import BackboneInputs, flat, register_inputs
 
 @register_inputs("Kosmos2Processor")
 class Kosmos2Inputs(BackboneInputs):
-    """The processor takes one image, the model several: placeholders and their mask are laid out here."""
+    """Placeholders are numbered per image behind the unknown token, as the processor does it for one image."""
 
-    image_prompt = "<image>"
+    image_text = "<image>"
     placeholder = "</chunk>"  # a mark of KosMos-2 that prompts have no use for
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
@@ -30,29 +30,3 @@ class Kosmos2Inputs(BackboneInputs):
         inputs["input_ids"][is_image] = ids.repeat(int(is_image.sum()) // len(ids))
         pixels = self.processor.image_processor(flat(images), return_tensors="pt")
         return BatchFeature({**inputs, **pixels, "image_embeds_position_mask": is_image.long()})
-
-
-@register_inputs("Kosmos2_5Processor")
-class Kosmos2_5Inputs(BackboneInputs):
-    """As KosMos-2, with placeholders of its own and images as rows of patches."""
-
-    @property
-    def image_prompt(self) -> str:
-        processor = self.processor
-        tokens = processor.image_token * processor.num_image_tokens
-        return f"{processor.image_start_token}{tokens}{processor.image_end_token}"
-
-    def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
-        tokenizer = self.processor.tokenizer
-        texts = [tokenizer.bos_token + text for text in texts]
-        inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
-        patches = self.processor.image_processor(flat(images), return_tensors="pt", **self.call_options())
-        is_image = inputs["input_ids"] == tokenizer.convert_tokens_to_ids(self.processor.image_token)
-        return BatchFeature(
-            {
-                "input_ids": inputs["input_ids"],
-                "attention_mask": inputs["attention_mask"],
-                "flattened_patches": patches["flattened_patches"],
-                "image_embeds_position_mask": is_image.long(),
-            }
-        )

@@ -1,29 +1,10 @@
-"""Families whose processors take one image per prompt, and whose models take several."""
+"""Fuyu: its processor takes one image per prompt, its model several."""
 
 import numpy as np
 import torch
 from transformers import BatchFeature
 
-from ..backbone_inputs import BackboneInputs, flat, register_inputs
-
-
-@register_inputs("Florence2Processor")
-class Florence2Inputs(BackboneInputs):
-    """Placeholders stand in front of the text's begin token; written here for each image. Positions count padding."""
-
-    image_separator = ""
-    padding_side = "right"
-
-    def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
-        processor, tokenizer = self.processor, self.processor.tokenizer
-        tokens = self.image_prompt * processor.num_image_tokens
-        prompts = [
-            tokens * len(row) + tokenizer.bos_token + text.replace(self.image_prompt, "") + tokenizer.eos_token
-            for text, row in zip(texts, images, strict=True)
-        ]
-        inputs = tokenizer(prompts, add_special_tokens=False, return_tensors="pt", **self.padding)
-        pixels = processor.image_processor(flat(images), return_tensors="pt", **self.image_options)
-        return BatchFeature({**inputs, **pixels})
+from ..backbone_inputs import BackboneInputs, register_inputs
 
 
 @register_inputs("FuyuProcessor")

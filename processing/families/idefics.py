@@ -1,4 +1,4 @@
-"""Prompts that are lists of texts and images."""
+"""Idefics: a prompt is a list of texts and images in their order; the processor writes the marks around images."""
 
 import numpy as np
 from transformers import BatchFeature
@@ -9,9 +9,9 @@ from ..backbone_inputs import BackboneInputs, register_inputs
 
 @register_inputs("IdeficsProcessor")
 class IdeficsInputs(BackboneInputs):
-    """A prompt is a list of texts and images in their order; the processor writes the marks around images."""
+    """Prompts cut into lists at their placeholders."""
 
-    image_prompt = "<image>"
+    image_text = "<image>"
     image_separator = ""
 
     def __call__(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:

@@ -1,4 +1,4 @@
-"""Prompts of prefix language models."""
+"""PaliGemma, a prefix language model: tokens of type 0 attend to each other in both directions, those of type 1 causally."""
 
 import torch
 from transformers import BatchFeature
@@ -8,7 +8,7 @@ from ..backbone_inputs import BackboneInputs, register_inputs
 
 @register_inputs("PaliGemmaProcessor")
 class PaliGemmaInputs(BackboneInputs):
-    """Tokens of type 0 attend to each other in both directions, those of type 1 causally."""
+    """Action tokens are of type 1, and the prompt before them of type 0 unless all is to be causal."""
 
     image_separator = ""
     appended_token_type = 1

@@ -1,0 +1,141 @@
+"""States and actions of every embodiment to tensors, and predicted actions back to the robot."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from transformers import BatchFeature
+
+from ..configuration.action_contract import ActionContract
+from .action_tokenizer import ActionTokenizer
+from .backbone_inputs import append_tokens
+from .normalization import ActionNormalizer, VectorNormalizer
+
+
+class ActionEncoder:
+    """Normalises by embodiment, and writes actions as labels or tokens.
+
+    Args:
+        contracts: by embodiment.
+        tokenizer: writes actions as tokens, for the discrete structure; None for continuous ones.
+        decoding: "autoregressive" tokens are appended to the prompts, "parallel" ones have placeholders there.
+        text_tokenizer: the backbone's, whose end token ends a chunk where chunks differ in length.
+        token_type: of appended tokens; None: that of a row's last token.
+
+    Raises:
+        ValueError: for missing statistics, and contracts of different sizes where actions are tokens.
+    """
+
+    def __init__(
+        self,
+        contracts: Mapping[str, ActionContract],
+        tokenizer: ActionTokenizer | None,
+        decoding: Literal["autoregressive", "parallel"],
+        text_tokenizer: Any,
+        token_type: int | None,
+    ):
+        self.actions = {name: ActionNormalizer(contract) for name, contract in contracts.items()}
+        self.states = {
+            name: VectorNormalizer(contract.state, f"state of embodiment {name!r}")
+            for name, contract in contracts.items()
+            if contract.state is not None
+        }
+        self.tokenizer = tokenizer
+        self.decoding = decoding
+        self.text_tokenizer = text_tokenizer
+        self.token_type = token_type
+
+    def add_state(
+        self, inputs: BatchFeature, state: Any, contracts: list[ActionContract], shape: tuple[int, int]
+    ) -> None:
+        """`state` `(batch, window, state_dim)` of the samples' contracts, where any uses one; `shape` is (batch, window)."""
+        wanted = {contract.embodiment for contract in contracts if contract.state is not None}
+        if not wanted:
+            return
+        if state is None:
+            raise ValueError(f"state is missing: embodiment(s) {sorted(wanted)} use it.")
+        values = np.asarray(state, dtype=np.float64)
+        values = shaped(values, (*shape, contracts[0].state_dim), "state")
+        rows = [self.states[contract.embodiment].encode(row) for contract, row in zip(contracts, values, strict=True)]
+        inputs["state"] = torch.from_numpy(np.stack(rows))
+
+    def add_actions(
+        self,
+        inputs: BatchFeature,
+        actions: Any,
+        action_mask: Any,
+        contracts: list[ActionContract],
+        shape: tuple[int, int],
+    ) -> None:
+        """`actions` `(batch, window, chunk, action_dim)` and their labels; `shape` is (batch, window)."""
+        values = np.asarray(actions)
+        wanted = (*shape, contracts[0].chunk_size)
+        if values.ndim == 2 and shape == (1, 1):
+            values = values[None, None]
+        if values.ndim != 4 or values.shape[:3] != wanted:
+            raise ValueError(
+                f"actions must have shape (batch, window, chunk, action_dim) = {wanted} + (action_dim,), "
+                f"got {np.asarray(actions).shape}."
+            )
+        encoded = [
+            self.actions[contract.embodiment].encode(row) for row, contract in zip(values, contracts, strict=True)
+        ]
+        inputs["actions"] = torch.from_numpy(np.stack(encoded))
+        valid = mask_or_ones(action_mask, wanted, "action_mask") & inputs["frame_mask"][..., None]
+        if self.tokenizer is None:
+            inputs["labels"] = torch.where(valid, 0, -100)
+        else:
+            self._add_tokens(inputs, self.tokenizer, valid)
+
+    def _add_tokens(self, inputs: BatchFeature, tokenizer: ActionTokenizer, valid: torch.Tensor) -> None:
+        """Labels of the discrete structure; autoregressive action tokens are also appended to the prompts."""
+        chunks = inputs["actions"].flatten(0, 1)
+        ids = [torch.as_tensor(tokenizer.encode(chunk.numpy())).flatten() for chunk in chunks]
+        if tokenizer.ends_with_stop:  # a whole chunk or none: its tokens are not those of single steps
+            ids = [torch.cat([row, row.new_tensor([self.text_tokenizer.eos_token_id])]) for row in ids]
+            targets = ids
+        else:
+            counts = valid.flatten(0, 1)[..., None].expand(chunks.shape).flatten(1)
+            targets = [torch.where(count, row, -100) for count, row in zip(counts, ids, strict=True)]
+        if self.decoding == "parallel":
+            labels = torch.full_like(inputs["input_ids"], -100)
+            inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], torch.cat(targets))
+        else:
+            append_tokens(inputs, ids, targets, self.text_tokenizer.pad_token_id, self.token_type)
+
+    def decode(self, actions: Any, contract: ActionContract) -> np.ndarray:
+        """Normalised `(..., action_dim)`, tensor or array, to float32 in the robot's units."""
+        if torch.is_tensor(actions):
+            actions = actions.detach().float().cpu().numpy()
+        return self.actions[contract.embodiment].decode(actions)
+
+    def decode_tokens(self, token_ids: Any, contract: ActionContract) -> np.ndarray:
+        """Token ids `(rows, tokens)` to actions `(rows, chunk, action_dim)` in the robot's units.
+
+        Raises:
+            ValueError: for a token that is no action token, or if actions are not written as tokens.
+        """
+        if self.tokenizer is None:
+            raise ValueError("This processor has no action tokenizer: make it with action_bins for discrete actions.")
+        rows = np.asarray(token_ids)
+        if self.tokenizer.ends_with_stop:
+            rows = [row[row >= 0] for row in rows]
+        shape = (contract.chunk_size, contract.action_dim)
+        return self.decode(np.stack([self.tokenizer.decode(row).reshape(shape) for row in rows]), contract)
+
+
+def mask_or_ones(mask: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:
+    """A bool mask of `shape`; all True for None. ValueError naming it for another shape."""
+    if mask is None:
+        return torch.ones(shape, dtype=torch.bool)
+    return torch.from_numpy(shaped(np.asarray(mask, dtype=bool), shape, name))
+
+
+def shaped(values: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """`values` in `shape`; leading axes of size 1 may be missing. ValueError naming them for another shape."""
+    if tuple(values.shape) != shape[len(shape) - values.ndim :] or any(
+        n != 1 for n in shape[: len(shape) - values.ndim]
+    ):
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(values.shape)}.")
+    return values.reshape(shape)

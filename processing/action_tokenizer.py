@@ -1,0 +1,86 @@
+"""Actions as tokens of the vocabulary: what every way of writing them offers, which ways there are, which ids they take."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+
+class ActionTokenizer:
+    """Writes normalised actions as ids of the vocabulary, and reads them. Subclass it and `register_action_tokenizer`."""
+
+    kind: ClassVar[str]
+    """What the model's config calls it."""
+    ends_with_stop: ClassVar[bool] = False
+    """Whether chunks differ in length, so that one more token says where a chunk ends."""
+    token_ids: tuple[int, ...]
+    """The vocabulary's ids of its tokens."""
+
+    @classmethod
+    def fit(cls, chunks: np.ndarray, vocab_size: int, scale: float, token_ids: Sequence[int]) -> Self:
+        """Train on normalised chunks `(chunks, chunk_size, action_dim)`; TypeError where there is nothing to learn."""
+        raise TypeError(f"{cls.__name__} learns nothing from chunks.")
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON values."""
+        raise NotImplementedError
+
+    @property
+    def token_lengths(self) -> tuple[int, ...] | None:
+        """How many numbers of a chunk each token stands for, where that differs and is known."""
+        return None
+
+    def encode(self, actions: np.ndarray, /) -> Sequence[int] | np.ndarray:
+        """A normalised chunk `(chunk_size, action_dim)` to ids."""
+        raise NotImplementedError
+
+    def decode(self, ids: Any, /) -> np.ndarray:
+        """The ids of a chunk to its numbers, float32; ValueError for an id that is no action token."""
+        raise NotImplementedError
+
+
+TokenizerClass = TypeVar("TokenizerClass", bound=type[ActionTokenizer])
+
+ACTION_TOKENIZERS: dict[str, type[ActionTokenizer]] = {}
+"""By `kind`."""
+
+
+def register_action_tokenizer(tokenizer: TokenizerClass) -> TokenizerClass:
+    """Class decorator: makes it known by its `kind`."""
+    ACTION_TOKENIZERS[tokenizer.kind] = tokenizer
+    return tokenizer
+
+
+def choose_action_tokenizer(kind: str) -> type[ActionTokenizer]:
+    """Raises ValueError, listing the kinds that there are, for another."""
+    if kind not in ACTION_TOKENIZERS:
+        raise ValueError(f"Unknown action tokenizer {kind!r}: there are {sorted(ACTION_TOKENIZERS)} here.")
+    return ACTION_TOKENIZERS[kind]
+
+
+def reused_token_ids(tokenizer: Any, count: int, offset: int = 10, forbidden: Iterable[int] = ()) -> tuple[int, ...]:
+    """The last `count` ordinary tokens of a vocabulary but `offset`, for the bins from -1 (the highest id) to +1.
+
+    Special and added tokens (images, locations, ...) and those in `forbidden` are left alone, wherever they stand.
+    Save the list: it cannot be recomputed once the tokenizer has changed.
+
+    Raises:
+        ValueError: if the vocabulary is too small.
+    """
+    taken = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids, *forbidden}
+    ordinary = sorted(set(tokenizer.get_vocab().values()) - taken)
+    if len(ordinary) < count + offset:
+        raise ValueError(f"The vocabulary has {len(ordinary)} ordinary tokens, {count} + {offset} are needed.")
+    return tuple(reversed(ordinary[len(ordinary) - offset - count : len(ordinary) - offset]))
+
+
+def new_token_ids(tokenizer: Any, count: int) -> tuple[int, ...]:
+    """Add `count` tokens to the tokenizer, for the bins from -1 to +1; the model's vocabulary grows with them."""
+    names = [f"<robovlms_bin_{index}>" for index in range(count)]
+    tokenizer.add_tokens(names, special_tokens=True)
+    return tuple(tokenizer.convert_tokens_to_ids(names))

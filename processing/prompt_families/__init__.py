@@ -1,1 +1,0 @@
-"""Families whose prompts or processors need something else, each with its reason."""
