@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         PolicyHeadContinuousConfig,
         RoboVLMConfig,
     )
-    from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig
+    from .head_configs import HeadConfig, HistoryConfig, HistoryHeadConfig, LSTMHeadConfig, MLPHeadConfig
     from .registration import STRUCTURE_CONFIGS
     from .safety_limits import SafetyLimits, Workspace
 
@@ -23,6 +23,8 @@ __all__ = [
     "CameraSpec",
     "GripperSpec",
     "HeadConfig",
+    "HistoryConfig",
+    "HistoryHeadConfig",
     "InterleavedContinuousConfig",
     "LSTMHeadConfig",
     "MLPHeadConfig",
@@ -40,7 +42,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         ".action_contract": ("ActionContract", "CameraSpec", "GripperSpec", "Statistics", "VectorSpec"),
-        ".head_configs": ("HeadConfig", "LSTMHeadConfig", "MLPHeadConfig"),
+        ".head_configs": ("HeadConfig", "HistoryConfig", "HistoryHeadConfig", "LSTMHeadConfig", "MLPHeadConfig"),
         ".registration": (
             "STRUCTURE_CONFIGS",
             "InterleavedContinuousConfig",

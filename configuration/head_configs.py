@@ -3,11 +3,13 @@
 A head is a history, which fuses the features of the window's frames, and a decoder, which makes a chunk of actions of
 the fused context. Regression heads are named after their history ("mlp", "lstm", "gru", "transformer") and hold its
 fields beside their own; heads that sample ("diffusion", "flow_matching") hold the history as a record of its own.
+
+A head of one's own registers its configs along with its modules: docs/adding_a_head.md.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from .serialization import StrictRecord
 
@@ -31,6 +33,22 @@ class TypedRecord(StrictRecord):
         """Raises ValueError if the field lies outside [0, 1)."""
         if not 0 <= getattr(self, name) < 1:
             raise ValueError(f"{type(self).__name__}.{name} must lie in [0, 1), got {getattr(self, name)}.")
+
+
+RecordClass = TypeVar("RecordClass", bound=type[TypedRecord])
+
+
+def register_type(record: RecordClass, known: dict[str, RecordClass]) -> RecordClass:
+    """Make a record known by its `type`.
+
+    Raises:
+        ValueError: if another class has that name.
+    """
+    other = known.get(record.type, record)
+    if (other.__module__, other.__qualname__) != (record.__module__, record.__qualname__):
+        raise ValueError(f"{record.__qualname__}.type = {record.type!r} is the name of {other.__qualname__} already.")
+    known[record.type] = record
+    return record
 
 
 # What fuses the window.
@@ -109,12 +127,20 @@ HISTORY_CONFIGS: dict[str, type[HistoryConfig]] = {
 }
 
 
+def register_history_config(config: type[HistoryConfig]) -> type[HistoryConfig]:
+    """Make a history known by its `type`, which is what config.json says of it."""
+    return register_type(config, HISTORY_CONFIGS)
+
+
 # What makes a chunk of it.
 
 
 @dataclass(frozen=True)
 class HeadConfig(TypedRecord):
     """Base of the head configs."""
+
+    samples: ClassVar[bool] = False
+    """Whether chunks are drawn from noise, so that they can be guided towards a running one."""
 
     @property
     def history_config(self) -> HistoryConfig:
@@ -175,11 +201,30 @@ class TransformerHeadConfig(RegressionHeadConfig, TransformerHistoryConfig):
 
 
 @dataclass(frozen=True)
-class DenoisingHeadConfig(HeadConfig):
-    """What the heads that sample a chunk have in common: a small transformer over the chunk's steps that denoises it.
+class HistoryHeadConfig(HeadConfig):
+    """Base of the heads that go with any history.
 
     Args:
         history: what fuses the window: a `HistoryConfig`, its dict, or the name of one with default sizes.
+    """
+
+    history: HistoryConfig = LSTMHistoryConfig()
+
+    def __post_init__(self):
+        if isinstance(self.history, (str, Mapping)):
+            object.__setattr__(self, "history", history_config_from_dict(self.history))
+        super().__post_init__()
+
+    @property
+    def history_config(self) -> HistoryConfig:
+        return self.history
+
+
+@dataclass(frozen=True)
+class DenoisingHeadConfig(HistoryHeadConfig):
+    """What the heads that sample a chunk have in common: a small transformer over the chunk's steps that denoises it.
+
+    Args:
         num_draws: noise levels and noises that each chunk is trained on at once: the loss of one draw is mostly chance.
             The denoiser is small beside the backbone, whose work the draws share.
         denoiser_size: width of the denoiser.
@@ -188,17 +233,12 @@ class DenoisingHeadConfig(HeadConfig):
         num_inference_steps: evaluations of the denoiser per sampled chunk.
     """
 
-    history: HistoryConfig = LSTMHistoryConfig()
+    samples: ClassVar[bool] = True
     num_draws: int = 32
     denoiser_size: int = 256
     denoiser_layers: int = 4
     denoiser_heads: int = 8
     num_inference_steps: int = 10
-
-    def __post_init__(self):
-        if isinstance(self.history, (str, Mapping)):
-            object.__setattr__(self, "history", history_config_from_dict(self.history))
-        super().__post_init__()
 
     def validate(self) -> None:
         super().validate()
@@ -208,10 +248,6 @@ class DenoisingHeadConfig(HeadConfig):
                 f"{type(self).__name__}.denoiser_size = {self.denoiser_size} must be a multiple of twice "
                 f"denoiser_heads = {self.denoiser_heads}."
             )
-
-    @property
-    def history_config(self) -> HistoryConfig:
-        return self.history
 
 
 @dataclass(frozen=True)
@@ -283,6 +319,11 @@ HEAD_CONFIGS: dict[str, type[HeadConfig]] = {
 }
 
 
+def register_head_config(config: type[HeadConfig]) -> type[HeadConfig]:
+    """Make a head known by its `type`, which is what config.json says of it."""
+    return register_type(config, HEAD_CONFIGS)
+
+
 def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:
     """The head config that `data["type"]` names.
 
@@ -306,5 +347,8 @@ def _typed(data: Mapping[str, Any], known: Mapping[str, type], kind: str, where:
     fields = dict(data)
     name = fields.pop("type", None)
     if name not in known:
-        raise ValueError(f"Unknown {kind} {name!r}: {where} must be one of {sorted(known)}.")
+        raise ValueError(
+            f"Unknown {kind} {name!r}: {where} must be one of {sorted(known)}. One of your own is known once the module "
+            "that registers it is imported."
+        )
     return known[name].from_dict(fields)

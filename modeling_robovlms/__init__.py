@@ -5,6 +5,7 @@ from transformers import AutoModel, AutoModelForImageTextToText
 from . import families  # registers them
 from .backbone import Backbone, UnsupportedByBackbone, register_backbone
 from .continuous import ContinuousVLA, OneStepContinuousVLA, PolicyHeadContinuousVLA
+from .heads import register_head, register_history
 from .interleaved import InterleavedContinuousVLA
 from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .one_step_discrete import OneStepDiscreteVLA
@@ -35,4 +36,6 @@ __all__ = [
     "VLAOutput",
     "families",
     "register_backbone",
+    "register_head",
+    "register_history",
 ]

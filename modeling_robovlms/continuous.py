@@ -11,8 +11,7 @@ from ..configuration.configuration_robovlms import (
     PolicyHeadContinuousConfig,
     RoboVLMConfig,
 )
-from .heads.action_head import ActionTargets
-from .heads.build_head import build_head
+from .heads.action_head import ActionTargets, build_head
 from .heads.overlap import ChunkOverlap
 from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .streaming import VLACache

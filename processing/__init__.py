@@ -3,7 +3,7 @@
 from transformers import AutoProcessor
 
 from ..configuration import STRUCTURE_CONFIGS
-from . import families  # noqa: F401 (each family registers itself, and so do the action tokenizers)
+from . import families  # registers them, as the action tokenizers' modules do
 from .backbone_inputs import BackboneInputs, register_inputs
 from .fast_action_tokenizer import FASTActionTokenizer
 from .processing_robovlms import RoboVLMProcessor
@@ -12,4 +12,11 @@ from .uniform_action_tokenizer import UniformActionTokenizer
 for _config in STRUCTURE_CONFIGS:
     AutoProcessor.register(_config, RoboVLMProcessor)
 
-__all__ = ["BackboneInputs", "FASTActionTokenizer", "RoboVLMProcessor", "UniformActionTokenizer", "register_inputs"]
+__all__ = [
+    "BackboneInputs",
+    "FASTActionTokenizer",
+    "RoboVLMProcessor",
+    "UniformActionTokenizer",
+    "families",
+    "register_inputs",
+]

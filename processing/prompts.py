@@ -1,6 +1,5 @@
 """Prompts: one text per frame, with its images, its instruction and its action tokens, to the backbone's inputs."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -74,8 +73,8 @@ class PromptEncoder:
 
     def encode(
         self,
-        instructions: Sequence[str],
-        frames: Sequence[Sequence[list[np.ndarray]]],
+        instructions: list[str],
+        frames: list[list[list[np.ndarray]]],
         real: torch.Tensor,
         num_action_tokens: int,
     ) -> BatchFeature:

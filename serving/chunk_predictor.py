@@ -84,7 +84,7 @@ class ChunkPredictor:
     def is_guided(self) -> bool:
         """Whether the head samples, so that it can be guided towards a running chunk; others mix the two."""
         head = getattr(self.model.config, "head_config", None)
-        return getattr(head, "type", None) in ("diffusion", "flow_matching")
+        return getattr(head, "samples", False)
 
     def new_cache(self, rows: int = 1) -> VLACache:
         """An empty memory of `rows` episodes."""

@@ -1,10 +1,15 @@
-"""A head: something that fuses the features over the window, and something that decodes a chunk of actions."""
+"""A head: a history that fuses the features over the window, and a decoder that makes a chunk of actions of what it
+leaves. Which modules these are is registered by their configs."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from ...configuration.configuration_robovlms import RoboVLMConfig
+from ...configuration.head_configs import HeadConfig, HistoryConfig, register_head_config, register_history_config
 from ..streaming import VLACache
 from .overlap import ChunkOverlap
 
@@ -31,19 +36,75 @@ class ActionTargets:
     num_items: torch.Tensor | int
 
 
+class History(nn.Module):
+    """Fuses the features of the window's frames. Subclass it and `register_history`.
+
+    Args:
+        config: the VLA's, for sizes.
+        history: the config that it is registered for.
+        width: of a frame's features.
+
+    A subclass sets `hidden_size`, the width of its contexts.
+    """
+
+    hidden_size: int
+
+    def __init__(self, config: RoboVLMConfig, history: Any, width: int):
+        super().__init__()
+
+    def forward(self, features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        """`features` `(batch, window, width)` to contexts `(batch, window, hidden_size)`. A frame's context depends on
+        itself and the real frames before it, of which `frame_mask` `(batch, window)` says which there are."""
+        raise NotImplementedError
+
+    def new_state(self, batch: int) -> dict[str, torch.Tensor]:
+        """Empty entries for a `VLACache`, a row per episode; zeros mean "nothing seen yet"."""
+        return {}
+
+    def step(self, features: torch.Tensor, cache: VLACache) -> torch.Tensor:
+        """The context `(batch, hidden_size)` of one new frame's `features` `(batch, width)`: what `forward` gives for the
+        newest frame of the window that ends there. Updates `cache`."""
+        raise NotImplementedError
+
+
+class Decoder(nn.Module):
+    """Makes chunks of contexts, and has the loss. Subclass it and `register_head`.
+
+    Args:
+        config: the VLA's, for sizes.
+        head: the config that it is registered for.
+        hidden_size: width of a context.
+    """
+
+    def __init__(self, config: RoboVLMConfig, head: Any, hidden_size: int):
+        super().__init__()
+        self.config = config
+
+    def forward(
+        self,
+        context: torch.Tensor,
+        targets: ActionTargets | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        overlap: ChunkOverlap | None = None,
+    ) -> HeadOutput:
+        """Contexts `(batch, window, hidden_size)` to chunks `(batch, window, chunk, action_dim)`, or with `targets` to
+        losses. Random numbers come from `generator`, one or one per row; what is known of a chunk beforehand is in
+        `overlap`, which is for one frame per row."""
+        raise NotImplementedError
+
+
 class ActionHead(nn.Module):
     """Joins a history module and a decoder.
 
     Args:
-        history: maps features `(batch, window, width)` and a frame mask `(batch, window)` to contexts
-            `(batch, window, hidden)`; causal over the window; has `new_state(batch)` and `step(features, cache)`.
-        decoder: maps contexts to chunks; has the loss.
+        history: what fuses the window.
+        decoder: what makes a chunk of it.
     """
 
-    def __init__(self, history: nn.Module, decoder: nn.Module):
+    def __init__(self, history: History, decoder: Decoder):
         super().__init__()
-        self.history = history
-        self.decoder = decoder
+        self.history: History = history
+        self.decoder: Decoder = decoder
 
     @property
     def dtype(self) -> torch.dtype:
@@ -55,7 +116,7 @@ class ActionHead(nn.Module):
         features: torch.Tensor,
         frame_mask: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
     ) -> HeadOutput:
         """`features` `(batch, window, num_action_tokens, hidden)`; False in `frame_mask` marks frames before the
         episode's start, which come first in a window."""
@@ -66,7 +127,7 @@ class ActionHead(nn.Module):
         self,
         features: torch.Tensor,
         frame_mask: torch.Tensor,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
         overlap: ChunkOverlap | None = None,
     ) -> torch.Tensor:
         """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
@@ -81,10 +142,69 @@ class ActionHead(nn.Module):
         self,
         features: torch.Tensor,
         cache: VLACache,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """One new frame's `features` `(batch, 1, num_action_tokens, hidden)`: what `forward` would give for the
         newest frame of the window that ends there. Updates `cache`."""
         context = self.history.step(features.flatten(2)[:, 0], cache)
         return self.decoder(context[:, None], generator=generator, overlap=overlap)
+
+
+HistoryClass = TypeVar("HistoryClass", bound=type[History])
+DecoderClass = TypeVar("DecoderClass", bound=type[Decoder])
+
+HISTORIES: dict[str, type[History]] = {}
+"""By the `type` of their configs."""
+DECODERS: dict[str, type[Decoder]] = {}
+"""By the `type` of the heads' configs."""
+
+
+def register_history(*configs: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
+    """Class decorator: use this `History` for these configs, which become known too."""
+
+    def register(history: HistoryClass) -> HistoryClass:
+        for config in configs:
+            HISTORIES[register_history_config(config).type] = history
+        return history
+
+    return register
+
+
+def register_head(*configs: type[HeadConfig]) -> Callable[[DecoderClass], DecoderClass]:
+    """Class decorator: use this `Decoder` for these heads' configs, which become known too."""
+
+    def register(decoder: DecoderClass) -> DecoderClass:
+        for config in configs:
+            DECODERS[register_head_config(config).type] = decoder
+        return decoder
+
+    return register
+
+
+def choose_modules(head: HeadConfig) -> tuple[type[History], type[Decoder]]:
+    """The classes that make up a head.
+
+    Raises:
+        ValueError: if none is registered for its config.
+    """
+    return _chosen(HISTORIES, head.history_config.type, "history"), _chosen(DECODERS, head.type, "head")
+
+
+def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
+    """The head of `config.head_config`, for action tokens of `feature_dim` numbers each."""
+    head = config.head_config
+    if not isinstance(head, HeadConfig):
+        raise TypeError(f"head_config must be a HeadConfig, got {type(head).__name__}.")
+    history_class, decoder_class = choose_modules(head)
+    history = history_class(config, head.history_config, feature_dim * config.num_action_tokens)
+    return ActionHead(history, decoder_class(config, head, history.hidden_size))
+
+
+def _chosen(registered: Mapping[str, Any], name: str, kind: str) -> Any:
+    if name not in registered:
+        raise ValueError(
+            f"No module is registered for the {kind} {name!r}, only for {sorted(registered)}: import the module that "
+            "registers it."
+        )
+    return registered[name]

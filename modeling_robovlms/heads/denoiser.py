@@ -8,16 +8,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
-from .action_head import ActionTargets, HeadOutput
+from ...configuration.head_configs import DenoisingHeadConfig
+from .action_head import ActionTargets, Decoder, HeadOutput
 from .overlap import ChunkOverlap
 
 
 class Denoiser(nn.Module):
     """A small transformer over the steps of a noisy chunk, told the frame's context and how noisy the chunk is."""
 
-    def __init__(self, config: RoboVLMConfig, context_size: int):
+    def __init__(self, config: RoboVLMConfig, head: DenoisingHeadConfig, context_size: int):
         super().__init__()
-        head = config.head_config
         size = head.denoiser_size
         self.actions = nn.Linear(config.action_dim, size)
         self.positions = nn.Embedding(config.chunk_size, size)
@@ -69,7 +69,7 @@ def sinusoids(time: torch.Tensor, width: int) -> torch.Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-class DenoisingDecoder(nn.Module):
+class DenoisingDecoder(Decoder):
     """Trains the denoiser on noised chunks of every frame; samples chunks from noise.
 
     A subclass says how noise is added, what the denoiser is to predict, and how a chunk is sampled. Random numbers are
@@ -77,10 +77,10 @@ class DenoisingDecoder(nn.Module):
     their union would draw at once.
     """
 
-    def __init__(self, config: RoboVLMConfig, hidden_size: int):
-        super().__init__()
-        self.config = config
-        self.denoiser = Denoiser(config, hidden_size)
+    def __init__(self, config: RoboVLMConfig, head: DenoisingHeadConfig, hidden_size: int):
+        super().__init__(config, head, hidden_size)
+        self.num_draws = head.num_draws
+        self.denoiser = Denoiser(config, head, hidden_size)
 
     def random_times(self, count: int, **options: Any) -> torch.Tensor:
         """Times to train on, `(count,)`; `options` go to torch's random functions."""
@@ -124,7 +124,7 @@ class DenoisingDecoder(nn.Module):
 
     def _losses(self, context: torch.Tensor, targets: ActionTargets, generator: torch.Generator | None) -> HeadOutput:
         """Mean squared error over all dimensions of counting actions, and over pose and grippers apart."""
-        config, draws = self.config, self.config.head_config.num_draws
+        config, draws = self.config, self.num_draws
         frames = draws * context.shape[1]
         options = _options(generator, context)
         random = [(self.random_times(frames, **options), self._noise(frames, options)) for _ in range(len(context))]

@@ -5,23 +5,27 @@ from typing import Any
 import torch
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
+from ...configuration.head_configs import DiffusionHeadConfig
+from .action_head import register_head
 from .denoiser import DenoisingDecoder
 from .overlap import MAX_GUIDANCE, ChunkOverlap
 
-try:
-    from diffusers import DDIMScheduler, DDPMScheduler
-except ImportError:  # a checkpoint's code runs with little more than transformers
-    DDIMScheduler = DDPMScheduler = None
 
-
+@register_head(DiffusionHeadConfig)
 class DiffusionDecoder(DenoisingDecoder):
     """DDPM noise to train, DDIM steps (deterministic given the initial noise) to sample."""
 
-    def __init__(self, config: RoboVLMConfig, hidden_size: int):
-        super().__init__(config, hidden_size)
-        if DDPMScheduler is None:
-            raise ImportError("head_config 'diffusion' needs diffusers: pip install diffusers")
-        head = config.head_config
+    training_scheduler: Any  # diffusers' annotations want times of a type that no tensor has
+    sampling_scheduler: Any
+
+    def __init__(self, config: RoboVLMConfig, head: DiffusionHeadConfig, hidden_size: int):
+        super().__init__(config, head, hidden_size)
+        try:
+            from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+            from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+        except ImportError as error:  # a checkpoint's code runs with little more than transformers
+            raise ImportError("head_config 'diffusion' needs diffusers: pip install diffusers") from error
+        self.head = head
         schedule = {
             "num_train_timesteps": head.num_train_timesteps,
             "beta_schedule": "squaredcos_cap_v2",
@@ -37,13 +41,13 @@ class DiffusionDecoder(DenoisingDecoder):
 
     def random_times(self, count: int, **options: Any) -> torch.Tensor:
         """Time steps of the schedule, all equally likely."""
-        return torch.randint(self.config.head_config.num_train_timesteps, (count,), **options)
+        return torch.randint(self.head.num_train_timesteps, (count,), **options)
 
     def add_noise(
         self, actions: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         noisy = self.training_scheduler.add_noise(actions, noise, times)
-        kind = self.config.head_config.prediction_type
+        kind = self.head.prediction_type
         if kind == "v_prediction":
             wanted = self.training_scheduler.get_velocity(actions, noise, times)
         else:
@@ -69,7 +73,7 @@ class DiffusionDecoder(DenoisingDecoder):
         """What the denoiser would predict if it saw the estimated chunk pulled towards the overlap."""
         signal = self.sampling_scheduler.alphas_cumprod[step].item() ** 0.5
         noise_share = (1 - signal**2) ** 0.5
-        kind = self.config.head_config.prediction_type
+        kind = self.head.prediction_type
 
         def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
             predicted = self.denoiser(noisy, levels.clone(), context)
@@ -87,4 +91,4 @@ class DiffusionDecoder(DenoisingDecoder):
         return signal * noise - noise_share * clean if kind == "v_prediction" else noise
 
     def _levels(self, times: torch.Tensor) -> torch.Tensor:
-        return (times + 1) / self.config.head_config.num_train_timesteps
+        return (times + 1) / self.head.num_train_timesteps

@@ -4,16 +4,24 @@ from typing import Any
 
 import torch
 
+from ...configuration.configuration_robovlms import RoboVLMConfig
+from ...configuration.head_configs import FlowMatchingHeadConfig
+from .action_head import register_head
 from .denoiser import DenoisingDecoder
 from .overlap import MAX_GUIDANCE, ChunkOverlap
 
 
+@register_head(FlowMatchingHeadConfig)
 class FlowMatchingDecoder(DenoisingDecoder):
     """Straight paths from actions (time 0) to noise (time 1), walked back in Euler steps, as in pi0."""
 
+    def __init__(self, config: RoboVLMConfig, head: FlowMatchingHeadConfig, hidden_size: int):
+        super().__init__(config, head, hidden_size)
+        self.head = head
+
     def random_times(self, count: int, **options: Any) -> torch.Tensor:
         """Times from Beta(alpha, 1), by inverting its distribution function: t ** alpha is uniform."""
-        return (1 - torch.rand(count, **options)) ** (1 / self.config.head_config.time_alpha)
+        return (1 - torch.rand(count, **options)) ** (1 / self.head.time_alpha)
 
     def add_noise(
         self, actions: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
@@ -22,7 +30,7 @@ class FlowMatchingDecoder(DenoisingDecoder):
         return actions + times[:, None, None] * velocity, times, velocity
 
     def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
-        steps = self.config.head_config.num_inference_steps
+        steps = self.head.num_inference_steps
         actions = noise
         for step in range(steps, 0, -1):
             times = noise.new_full((len(noise),), step / steps)

@@ -1,22 +1,31 @@
 """Decoding by regression: one MLP for the pose, one for the grippers."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
-from .action_head import ActionTargets, HeadOutput
+from ...configuration.head_configs import (
+    GRUHeadConfig,
+    LSTMHeadConfig,
+    MLPHeadConfig,
+    RegressionHeadConfig,
+    TransformerHeadConfig,
+)
+from .action_head import ActionTargets, Decoder, HeadOutput, register_head
 from .layers import mlp
 from .overlap import ChunkOverlap
 
 
-class RegressionDecoder(nn.Module):
+@register_head(MLPHeadConfig, LSTMHeadConfig, GRUHeadConfig, TransformerHeadConfig)
+class RegressionDecoder(Decoder):
     """Pose by Huber or mean squared error, grippers by binary cross-entropy on logits."""
 
-    def __init__(self, config: RoboVLMConfig, hidden_size: int):
-        super().__init__()
-        self.config = config
-        sizes = config.head_config.decoder_sizes
+    def __init__(self, config: RoboVLMConfig, head: RegressionHeadConfig, hidden_size: int):
+        super().__init__(config, head, hidden_size)
+        self.head = head
+        sizes = head.decoder_sizes
         self.pose = mlp(hidden_size, *sizes, config.chunk_size * len(config.pose_dims))
         if config.gripper_dims:
             self.gripper = mlp(hidden_size, *sizes, config.chunk_size * len(config.gripper_dims))
@@ -25,35 +34,38 @@ class RegressionDecoder(nn.Module):
         self,
         context: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`; deterministic, so `generator` is not used. `overlap` is for one frame
         per row: what is regressed is mixed with it."""
-        chunk = self.config.chunk_size
-        pose = self.pose(context).unflatten(-1, (chunk, -1))
-        if self.config.head_config.pose_activation == "tanh":
+        config = self.config
+        pose = self.pose(context).unflatten(-1, (config.chunk_size, -1))
+        if self.head.pose_activation == "tanh":
             pose = torch.tanh(pose)
-        output = HeadOutput(actions=pose, pose=pose)
-        if self.config.gripper_dims:
-            output.gripper_logits = self.gripper(context).unflatten(-1, (chunk, -1))
-            output.actions = pose.new_empty(*pose.shape[:-1], self.config.action_dim)
-            output.actions[..., self.config.pose_dims] = pose
-            output.actions[..., self.config.gripper_dims] = torch.tanh(output.gripper_logits / 2)
+        actions, logits = pose, None
+        if config.gripper_dims:
+            logits = self.gripper(context).unflatten(-1, (config.chunk_size, -1))
+            actions = pose.new_empty(*pose.shape[:-1], config.action_dim)
+            actions[..., config.pose_dims] = pose
+            actions[..., config.gripper_dims] = torch.tanh(logits / 2)
         if overlap is not None:
-            output.actions = overlap.to(output.actions).blend(output.actions[:, 0])[:, None]
-        return self._with_losses(output, targets) if targets is not None else output
+            actions = overlap.to(actions).blend(actions[:, 0])[:, None]
+        output = HeadOutput(actions=actions, pose=pose, gripper_logits=logits)
+        if targets is not None:
+            self._add_losses(output, targets, pose, logits)
+        return output
 
-    def _with_losses(self, output: HeadOutput, targets: ActionTargets) -> HeadOutput:
-        head = self.config.head_config
+    def _add_losses(
+        self, output: HeadOutput, targets: ActionTargets, pose: torch.Tensor, logits: torch.Tensor | None
+    ) -> None:
         valid = targets.valid[..., None]
-        distance = F.huber_loss if head.pose_loss == "huber" else F.mse_loss
-        error = distance(output.pose, targets.actions[..., self.config.pose_dims], reduction="none")
+        distance = F.huber_loss if self.head.pose_loss == "huber" else F.mse_loss
+        error = distance(pose, targets.actions[..., self.config.pose_dims], reduction="none")
         output.pose_loss = (error * valid).sum() / (targets.num_items * error.shape[-1])
         output.loss = output.pose_loss
-        if output.gripper_logits is not None:
-            is_open = (targets.actions[..., self.config.gripper_dims] > 0).to(output.gripper_logits.dtype)
-            error = F.binary_cross_entropy_with_logits(output.gripper_logits, is_open, reduction="none")
+        if logits is not None:
+            is_open = (targets.actions[..., self.config.gripper_dims] > 0).to(logits.dtype)
+            error = F.binary_cross_entropy_with_logits(logits, is_open, reduction="none")
             output.gripper_loss = (error * valid).sum() / (targets.num_items * error.shape[-1])
-            output.loss = output.loss + head.gripper_loss_weight * output.gripper_loss
-        return output
+            output.loss = output.pose_loss + self.head.gripper_loss_weight * output.gripper_loss

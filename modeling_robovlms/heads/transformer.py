@@ -5,16 +5,18 @@ from torch import nn
 from transformers import GPT2Config, GPT2Model
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
+from ...configuration.head_configs import TransformerHistoryConfig
 from ..streaming import VLACache, push
+from .action_head import History, register_history
 from .layers import gather_window, leading_padding_last, over_windows
 
 
-class TransformerHistory(nn.Module):
+@register_history(TransformerHistoryConfig)
+class TransformerHistory(History):
     """GPT-2 with learned positions that count from the first real frame, as the original's `GPTDecoder`."""
 
-    def __init__(self, config: RoboVLMConfig, width: int):
-        super().__init__()
-        history = config.head_config.history_config
+    def __init__(self, config: RoboVLMConfig, history: TransformerHistoryConfig, width: int):
+        super().__init__(config, history, width)
         self.window_size = config.window_size
         self.num_action_tokens = config.num_action_tokens
         self.hidden_size = history.hidden_size * config.num_action_tokens

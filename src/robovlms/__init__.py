@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         PolicyHeadContinuousVLA,
         VLAOutput,
         register_backbone,
+        register_head,
+        register_history,
     )
     from robovlms.processing import BackboneInputs, RoboVLMProcessor, register_inputs
     from robovlms.serving import Policy
@@ -62,6 +64,8 @@ __all__ = [
     "VectorSpec",
     "__version__",
     "register_backbone",
+    "register_head",
+    "register_history",
     "register_inputs",
 ]
 
@@ -90,6 +94,8 @@ __getattr__, __dir__ = lazy_names(
             "PolicyHeadContinuousVLA",
             "VLAOutput",
             "register_backbone",
+            "register_head",
+            "register_history",
         ),
         ".processing": ("BackboneInputs", "RoboVLMProcessor", "register_inputs"),
         ".serving": ("Policy",),

@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import re
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from robovlms.configuration import OneStepDiscreteConfig, RoboVLMConfig
 from robovlms.configuration.package_version import VERSION
 from robovlms.configuration.save_listeners import SaveListener
 from robovlms.modeling_robovlms import STRUCTURES, families
+from robovlms.modeling_robovlms.heads.action_head import DECODERS, HISTORIES
 from robovlms.processing import RoboVLMProcessor
+from robovlms.processing.action_tokenizer import ACTION_TOKENIZERS
+from robovlms.processing.backbone_inputs import INPUTS
 
 HEADER = f"# Generated from robovlms {VERSION}; do not edit.\n"
 
@@ -53,11 +57,8 @@ def collect_sources(entry_modules: tuple[str, ...]) -> dict[str, str]:
     """Flat module name -> rewritten source, of the entry modules and what they import."""
     sources: dict[str, str] = {}
     origins: dict[str, str] = {}
-    models = {vla.__module__ for vla in STRUCTURES.values()} & set(entry_modules)
-    backbones = (
-        {cls.__module__: cls.__name__ for cls in map(families.__dict__.get, families.__all__)} if models else {}
-    )
-    waiting = [*entry_modules, *backbones]
+    registered = {module: registered_modules(module) for module in entry_modules}
+    waiting = [*entry_modules, *chain.from_iterable(registered.values())]
     while waiting:
         module = waiting.pop()
         name = flat_name(module)
@@ -73,16 +74,29 @@ def collect_sources(entry_modules: tuple[str, ...]) -> dict[str, str]:
         origins[name] = module
         sources[name], imported = flattened(module)
         waiting += imported
-    for model in models:  # no module imports the families that it may meet
-        imports = [f"from .{flat_name(module)} import {name}  # noqa: E402" for module, name in backbones.items()]
-        sources[flat_name(model)] += "\n".join(["", *imports, ""])
+    for entry, modules in registered.items():  # no module imports the families, heads and tokenizers that it may meet
+        imports = [f"from .{flat_name(module)} import {name}  # noqa: E402" for module, name in modules.items()]
+        sources[flat_name(entry)] += "\n".join(["", *imports, ""])
     return sources
+
+
+def registered_modules(entry: str) -> dict[str, str]:
+    """Modules of this package that register what an entry module may look up, and a name that each of them defines."""
+    classes: list[type] = []
+    if entry == RoboVLMProcessor.__module__:
+        classes = [*INPUTS.values(), *ACTION_TOKENIZERS.values()]
+    elif entry in {vla.__module__ for vla in STRUCTURES.values()}:
+        runners = [getattr(families, name) for name in families.__all__]
+        classes = [*runners, *HISTORIES.values(), *DECODERS.values()]
+    return {cls.__module__: cls.__name__ for cls in classes if is_of_this_package(cls)}
 
 
 def flat_name(module: str) -> str:
     """What a module is called in a checkpoint: a family's, like the family, with what it is about."""
     parent, name = module.split(".")[-2:]
-    return f"{name}_backbone" if parent == "families" else name
+    if parent != "families":
+        return name
+    return f"{name}_inputs" if ".processing." in module else f"{name}_backbone"
 
 
 def flattened(module: str) -> tuple[str, list[str]]:
