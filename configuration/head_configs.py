@@ -38,7 +38,7 @@ class TypedRecord(StrictRecord):
 RecordClass = TypeVar("RecordClass", bound=type[TypedRecord])
 
 
-def register_type(record: RecordClass, known: dict[str, RecordClass]) -> RecordClass:
+def register_type(record: RecordClass, known: dict[str, Any]) -> RecordClass:
     """Make a record known by its `type`.
 
     Raises:
@@ -69,6 +69,18 @@ class HistoryConfig(TypedRecord):
         self.require_positive("hidden_size")
 
 
+HistoryConfigClass = TypeVar("HistoryConfigClass", bound=type[HistoryConfig])
+
+HISTORY_CONFIGS: dict[str, type[HistoryConfig]] = {}
+"""By `type`."""
+
+
+def register_history_config(config: HistoryConfigClass) -> HistoryConfigClass:
+    """Make a history known by its `type`, which is what config.json says of it."""
+    return register_type(config, HISTORY_CONFIGS)
+
+
+@register_history_config
 @dataclass(frozen=True)
 class MLPHistoryConfig(HistoryConfig):
     """No history: each frame by itself."""
@@ -89,6 +101,7 @@ class RecurrentHistoryConfig(HistoryConfig):
         self.require_fraction("dropout")
 
 
+@register_history_config
 @dataclass(frozen=True)
 class LSTMHistoryConfig(RecurrentHistoryConfig):
     """An LSTM over the window."""
@@ -96,6 +109,7 @@ class LSTMHistoryConfig(RecurrentHistoryConfig):
     type: ClassVar[str] = "lstm"
 
 
+@register_history_config
 @dataclass(frozen=True)
 class GRUHistoryConfig(RecurrentHistoryConfig):
     """A GRU over the window."""
@@ -103,6 +117,7 @@ class GRUHistoryConfig(RecurrentHistoryConfig):
     type: ClassVar[str] = "gru"
 
 
+@register_history_config
 @dataclass(frozen=True)
 class TransformerHistoryConfig(HistoryConfig):
     """A causal transformer (GPT-2) over the window. `num_heads` attention heads must divide `hidden_size`."""
@@ -122,16 +137,6 @@ class TransformerHistoryConfig(HistoryConfig):
             )
 
 
-HISTORY_CONFIGS: dict[str, type[HistoryConfig]] = {
-    config.type: config for config in (MLPHistoryConfig, LSTMHistoryConfig, GRUHistoryConfig, TransformerHistoryConfig)
-}
-
-
-def register_history_config(config: type[HistoryConfig]) -> type[HistoryConfig]:
-    """Make a history known by its `type`, which is what config.json says of it."""
-    return register_type(config, HISTORY_CONFIGS)
-
-
 # What makes a chunk of it.
 
 
@@ -146,6 +151,17 @@ class HeadConfig(TypedRecord):
     def history_config(self) -> HistoryConfig:
         """What fuses the window for this head."""
         raise NotImplementedError
+
+
+HeadConfigClass = TypeVar("HeadConfigClass", bound=type[HeadConfig])
+
+HEAD_CONFIGS: dict[str, type[HeadConfig]] = {}
+"""By `type`."""
+
+
+def register_head_config(config: HeadConfigClass) -> HeadConfigClass:
+    """Make a head known by its `type`, which is what config.json says of it."""
+    return register_type(config, HEAD_CONFIGS)
 
 
 @dataclass(frozen=True)
@@ -180,21 +196,25 @@ class RegressionHeadConfig(HeadConfig):
         return self
 
 
+@register_head_config
 @dataclass(frozen=True)
 class MLPHeadConfig(RegressionHeadConfig, MLPHistoryConfig):
     """Each frame by itself: features -> MLP -> chunk."""
 
 
+@register_head_config
 @dataclass(frozen=True)
 class LSTMHeadConfig(RegressionHeadConfig, LSTMHistoryConfig):
     """An LSTM over the window's features, a chunk from each of its outputs."""
 
 
+@register_head_config
 @dataclass(frozen=True)
 class GRUHeadConfig(RegressionHeadConfig, GRUHistoryConfig):
     """A GRU over the window's features, a chunk from each of its outputs."""
 
 
+@register_head_config
 @dataclass(frozen=True)
 class TransformerHeadConfig(RegressionHeadConfig, TransformerHistoryConfig):
     """A causal transformer over the window's features, a chunk from each of its outputs."""
@@ -250,6 +270,7 @@ class DenoisingHeadConfig(HistoryHeadConfig):
             )
 
 
+@register_head_config
 @dataclass(frozen=True)
 class DiffusionHeadConfig(DenoisingHeadConfig):
     """Denoising diffusion: trained on DDPM's noise levels (cosine schedule), sampled by DDIM.
@@ -281,6 +302,7 @@ class DiffusionHeadConfig(DenoisingHeadConfig):
             )
 
 
+@register_head_config
 @dataclass(frozen=True)
 class FlowMatchingHeadConfig(DenoisingHeadConfig):
     """Flow matching: the denoiser predicts the velocity from actions to noise, integrated by Euler steps.
@@ -298,30 +320,12 @@ class FlowMatchingHeadConfig(DenoisingHeadConfig):
         self.require_positive("time_alpha")
 
 
+@register_head_config
 @dataclass(frozen=True)
 class TokenHeadConfig(HeadConfig):
     """The backbone's own language head, which writes action tokens: the head of the discrete structure."""
 
     type: ClassVar[str] = "token"
-
-
-HEAD_CONFIGS: dict[str, type[HeadConfig]] = {
-    config.type: config
-    for config in (
-        MLPHeadConfig,
-        LSTMHeadConfig,
-        GRUHeadConfig,
-        TransformerHeadConfig,
-        DiffusionHeadConfig,
-        FlowMatchingHeadConfig,
-        TokenHeadConfig,
-    )
-}
-
-
-def register_head_config(config: type[HeadConfig]) -> type[HeadConfig]:
-    """Make a head known by its `type`, which is what config.json says of it."""
-    return register_type(config, HEAD_CONFIGS)
 
 
 def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:

@@ -14,7 +14,7 @@ from robovlms.configuration import HistoryHeadConfig, MLPHeadConfig
 from robovlms.configuration.head_configs import HEAD_CONFIGS, HISTORY_CONFIGS
 from robovlms.data import VLACollator
 from robovlms.modeling_robovlms.heads import ActionTargets, Decoder, build_head
-from robovlms.modeling_robovlms.heads.action_head import DECODERS, HISTORIES, choose_modules
+from robovlms.modeling_robovlms.heads.action_head import DECODERS, HISTORIES, choose_module
 
 PAGE = Path(__file__).parents[1] / "docs" / "adding_a_head.md"
 WINDOW = 3
@@ -116,6 +116,6 @@ def test_a_name_is_given_once(names):
         type = "unregistered"
 
     with pytest.raises(
-        ValueError, match=r"No module is registered for the head 'unregistered', only for \['diffusion'"
+        ValueError, match=r"No module is registered for Unregistered, only for \['DiffusionHeadConfig'"
     ):
-        choose_modules(Unregistered())
+        choose_module(Unregistered(), DECODERS)

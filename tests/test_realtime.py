@@ -63,7 +63,7 @@ def test_sampled_chunks_join_the_running_one(name):
     } | options
     config = OneStepContinuousConfig(action_dim=2, chunk_size=8, gripper_dims=[], head_config=head, state_dim=0)
     torch.manual_seed(0)
-    decoder = decoder_class(config, 4)
+    decoder = decoder_class(config, config.head_config, 4)
     left = torch.stack([-torch.ones(8), torch.linspace(-0.5, 0.5, 8)], dim=-1)
     right = left * torch.tensor([-1.0, 1.0])
     optimizer = torch.optim.Adam(decoder.parameters(), 3e-3)

@@ -154,41 +154,45 @@ class ActionHead(nn.Module):
 HistoryClass = TypeVar("HistoryClass", bound=type[History])
 DecoderClass = TypeVar("DecoderClass", bound=type[Decoder])
 
-HISTORIES: dict[str, type[History]] = {}
-"""By the `type` of their configs."""
-DECODERS: dict[str, type[Decoder]] = {}
-"""By the `type` of the heads' configs."""
+HISTORIES: dict[type[HistoryConfig], type[History]] = {}
+DECODERS: dict[type[HeadConfig], type[Decoder]] = {}
 
 
-def register_history(*configs: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
-    """Class decorator: use this `History` for these configs, which become known too."""
+def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
+    """Class decorator: use this `History` for that config and those derived from it. The config becomes known by its
+    `type`, if it has one."""
 
     def register(history: HistoryClass) -> HistoryClass:
-        for config in configs:
-            HISTORIES[register_history_config(config).type] = history
+        HISTORIES[register_history_config(config) if hasattr(config, "type") else config] = history
         return history
 
     return register
 
 
-def register_head(*configs: type[HeadConfig]) -> Callable[[DecoderClass], DecoderClass]:
-    """Class decorator: use this `Decoder` for these heads' configs, which become known too."""
+def register_head(config: type[HeadConfig]) -> Callable[[DecoderClass], DecoderClass]:
+    """Class decorator: use this `Decoder` for that head's config and those derived from it. The config becomes known by
+    its `type`, if it has one."""
 
     def register(decoder: DecoderClass) -> DecoderClass:
-        for config in configs:
-            DECODERS[register_head_config(config).type] = decoder
+        DECODERS[register_head_config(config) if hasattr(config, "type") else config] = decoder
         return decoder
 
     return register
 
 
-def choose_modules(head: HeadConfig) -> tuple[type[History], type[Decoder]]:
-    """The classes that make up a head.
+def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, Any]) -> Any:
+    """What is registered for the config's class, or the nearest that it derives from.
 
     Raises:
-        ValueError: if none is registered for its config.
+        ValueError: if there is nothing.
     """
-    return _chosen(HISTORIES, head.history_config.type, "history"), _chosen(DECODERS, head.type, "head")
+    for cls in type(config).__mro__:
+        if cls in registered:
+            return registered[cls]
+    raise ValueError(
+        f"No module is registered for {type(config).__name__}, only for {sorted(cls.__name__ for cls in registered)}: "
+        "import the module that registers it."
+    )
 
 
 def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
@@ -196,15 +200,7 @@ def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
     head = config.head_config
     if not isinstance(head, HeadConfig):
         raise TypeError(f"head_config must be a HeadConfig, got {type(head).__name__}.")
-    history_class, decoder_class = choose_modules(head)
-    history = history_class(config, head.history_config, feature_dim * config.num_action_tokens)
-    return ActionHead(history, decoder_class(config, head, history.hidden_size))
-
-
-def _chosen(registered: Mapping[str, Any], name: str, kind: str) -> Any:
-    if name not in registered:
-        raise ValueError(
-            f"No module is registered for the {kind} {name!r}, only for {sorted(registered)}: import the module that "
-            "registers it."
-        )
-    return registered[name]
+    history: History = choose_module(head.history_config, HISTORIES)(
+        config, head.history_config, feature_dim * config.num_action_tokens
+    )
+    return ActionHead(history, choose_module(head, DECODERS)(config, head, history.hidden_size))

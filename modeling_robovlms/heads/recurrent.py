@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
-from ...configuration.head_configs import GRUHistoryConfig, LSTMHistoryConfig
+from ...configuration.head_configs import RecurrentHistoryConfig
 from ..streaming import VLACache, push
 from .action_head import History, register_history
 from .layers import gather_window, leading_padding_last, over_windows
@@ -13,11 +13,11 @@ _NETWORKS = {"lstm": nn.LSTM, "gru": nn.GRU}
 _STATES = {"lstm": ("lstm_h", "lstm_c"), "gru": ("gru_h",)}
 
 
-@register_history(LSTMHistoryConfig, GRUHistoryConfig)
+@register_history(RecurrentHistoryConfig)
 class RecurrentHistory(History):
     """Starts from zero at the first real frame of the window; the LSTM is the original's `LSTMDecoder`."""
 
-    def __init__(self, config: RoboVLMConfig, history: LSTMHistoryConfig | GRUHistoryConfig, width: int):
+    def __init__(self, config: RoboVLMConfig, history: RecurrentHistoryConfig, width: int):
         super().__init__(config, history, width)
         self.window_size = config.window_size
         self.hidden_size = history.hidden_size * config.num_action_tokens

@@ -6,19 +6,13 @@ import torch
 from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
-from ...configuration.head_configs import (
-    GRUHeadConfig,
-    LSTMHeadConfig,
-    MLPHeadConfig,
-    RegressionHeadConfig,
-    TransformerHeadConfig,
-)
+from ...configuration.head_configs import RegressionHeadConfig
 from .action_head import ActionTargets, Decoder, HeadOutput, register_head
 from .layers import mlp
 from .overlap import ChunkOverlap
 
 
-@register_head(MLPHeadConfig, LSTMHeadConfig, GRUHeadConfig, TransformerHeadConfig)
+@register_head(RegressionHeadConfig)
 class RegressionDecoder(Decoder):
     """Pose by Huber or mean squared error, grippers by binary cross-entropy on logits."""
 
