@@ -197,9 +197,7 @@ def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, A
 
 def build_head(config: RoboVLMConfig, feature_dim: int) -> ActionHead:
     """The head of `config.head_config`, for action tokens of `feature_dim` numbers each."""
-    head = config.head_config
-    if not isinstance(head, HeadConfig):
-        raise TypeError(f"head_config must be a HeadConfig, got {type(head).__name__}.")
+    head = config.head
     history: History = choose_module(head.history_config, HISTORIES)(
         config, head.history_config, feature_dim * config.num_action_tokens
     )

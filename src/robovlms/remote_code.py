@@ -113,9 +113,7 @@ def flattened(module: str) -> tuple[str, list[str]]:
             kept = alias.asname or (alias.name if name != alias.name else None)
             by_module.setdefault(owner, []).append(f"{name} as {kept}" if kept else name)
         indent = lines[node.lineno - 1][: node.col_offset]
-        flat = [
-            f"{indent}from .{owner.rpartition('.')[2]} import {', '.join(names)}" for owner, names in by_module.items()
-        ]
+        flat = [f"{indent}from .{flat_name(owner)} import {', '.join(names)}" for owner, names in by_module.items()]
         lines[node.lineno - 1 : node.end_lineno] = ["\n".join(flat)] + [""] * (node.end_lineno - node.lineno)
         imported += by_module
     # Statements of several lines leave empty ones behind.
