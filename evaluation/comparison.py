@@ -79,7 +79,7 @@ class Comparison:
         return [one for one in (self.overall, self.chains) if one is not None] + self.per_task
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return it as plain JSON types."""
         return {
             "suite": self.suite,
             "policies": list(self.names),
@@ -160,7 +160,7 @@ def compare(first: EvaluationRecord, second: EvaluationRecord) -> Comparison:
 
 
 def _outcomes(record: EvaluationRecord) -> dict[str, Outcomes]:
-    """Of each task."""
+    """Sort the outcomes by task."""
     found: dict[str, Outcomes] = {}
     for episode in record.episode_list:
         start = json.dumps([episode["seed"], episode.get("options", {})], sort_keys=True)
@@ -205,7 +205,7 @@ def _difference(name: str, first: list[Outcomes], second: list[Outcomes], paired
         episodes=(counts[0][1], counts[1][1]),
         difference=rates[1] - rates[0],
         interval=difference_interval(counts[0], counts[1]),
-        p_value=float(stats.fisher_exact(table)[1]),
+        p_value=float(np.asarray(stats.fisher_exact(table))[1]),
         test="Fisher's exact test, independent episodes",
     )
 

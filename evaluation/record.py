@@ -172,7 +172,7 @@ class EvaluationRecord:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return it as plain JSON types."""
         return asdict(self)
 
     @classmethod

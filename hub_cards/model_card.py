@@ -68,6 +68,7 @@ def render_model_card(
     name = repo_id or folder.resolve().name
     before = ModelCard.load(folder / "README.md").data.to_dict() if (folder / "README.md").exists() else {}
     found = [match[1] for one in contracts.values() if (match := FROM_THE_HUB.match(origin(one)))]
+    named: list[str] = list(dict.fromkeys([*(datasets or before.get("datasets") or []), *found]))
     data = ModelCardData(
         model_name=name.split("/")[-1],
         library_name="peft" if adapter is not None else "transformers",
@@ -75,7 +76,7 @@ def render_model_card(
         license=license or before.get("license"),
         base_model=base_model,
         base_model_relation=None if base_model is None else "adapter" if adapter is not None else "finetune",
-        datasets=list(dict.fromkeys([*(datasets or before.get("datasets") or []), *found])) or None,
+        datasets=named or None,
         tags=["robotics", "vla", "vision-language-action", "robovlms", config["vlm_config"]["model_type"], structure],
         eval_results=model_index(records) or None,
     )

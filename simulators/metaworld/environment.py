@@ -81,7 +81,8 @@ class MetaWorldEnv(InstructedEnv):
         for task in self.tasks:
             check_choice("tasks", task, TASKS)
         self.setting = check_choice("setting", setting, SETTINGS)
-        self.cameras, self.image_size, self.rendering = tuple(cameras), image_size, render
+        self.cameras, self.image_size = tuple(cameras), image_size
+        self.rendering: Rendering = render
         self.privileged, self.max_steps = privileged, max_steps
         self.render_size = render_size
         seen = image_space(dict.fromkeys(cameras, (image_size, image_size)))

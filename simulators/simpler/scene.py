@@ -11,7 +11,7 @@ from .assets import Table
 from .tasks import SimplerTask
 
 TABLE_HEIGHT = 0.87
-"""Of the published table's top (metres)."""
+"""Height of the published table's top (metres)."""
 BOX_HALF = [0.6, 0.6, 0.02]
 BOX = sapien.Pose([-2.0634, -2.8313, TABLE_HEIGHT - BOX_HALF[2]])
 """The box, in the stage's frame: in the world it is around the origin."""

@@ -9,7 +9,7 @@ STARTS = 24
 CAMERA = "static"
 """The only camera; it looks at the robot from the side."""
 HEIGHT, WIDTH = 480, 640
-"""Of its images."""
+"""Size of its images (pixels)."""
 
 ACTION_NAMES = ("delta_x", "delta_y", "delta_z", "delta_roll", "delta_pitch", "delta_yaw", "gripper")
 ACTION_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1 open, 0 closed")

@@ -149,7 +149,7 @@ def check_contract(
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of Python and of packages that are installed here."""
+    """Return those of Python and of packages that are installed here."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version(), "numpy": np.__version__}
