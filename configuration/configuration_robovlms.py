@@ -9,6 +9,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
@@ -72,6 +73,8 @@ class RoboVLMConfig(PreTrainedConfig):
             self.head_config = self.default_head()
         elif isinstance(self.head_config, dict):
             self.head_config = head_config_from_dict(self.head_config)
+        if isinstance(self.vlm_config, dict):
+            require_known_model_type(self.vlm_config, "vlm_config")
         dims = (-1,) if self.gripper_dims is None else self.gripper_dims
         self.gripper_dims = sorted(dim + self.action_dim if dim < 0 else dim for dim in dims)
         super().__post_init__(**kwargs)
@@ -172,6 +175,21 @@ class RoboVLMConfig(PreTrainedConfig):
         tell_before_save(self, save_directory)
         super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
         tell_after_save(self, save_directory)
+
+
+def require_known_model_type(config: dict[str, Any], name: str) -> None:
+    """Refuse the config of a model that nobody has made known to transformers; ValueError.
+
+    Args:
+        config: as in `config.json`.
+        name: what it is the config of, for the message.
+    """
+    model_type = config.get("model_type")
+    if model_type is not None and model_type not in CONFIG_MAPPING and "auto_map" not in config:
+        raise ValueError(
+            f"{name}: transformers knows no model type {model_type!r}. If it is one of your own, import the module that "
+            "registers it first; on the command line with --import MODULE."
+        )
 
 
 def _is_hub_id(name: str) -> bool:

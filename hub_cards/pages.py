@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def render_page(template: Path, filters: dict[str, Callable[..., str]] | None = None, **facts: Any) -> str:
+def render_page(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **facts: Any) -> str:
     """Render a page.
 
     Args:

@@ -1,13 +1,17 @@
 """The page on adding a backbone, run as it stands, and the checks of every family on what it adds."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModel, AutoProcessor, CLIPImageProcessor, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoProcessor
 
 from robovlms import (
     InterleavedContinuousVLA,
@@ -30,30 +34,16 @@ STRUCTURES = {
 @pytest.fixture(scope="module")
 def folder(backbone, tmp_path_factory) -> Path:
     """A tiny checkpoint of the page's model."""
-    example, *rest = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example, inputs, checkpoint = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len([line for line in example.splitlines() if line.strip()]) <= 30
-    names: dict = {}
-    for snippet in (example, *rest):
-        exec(snippet, names)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(backbone("llava"))
-    config = names["PatchConfig"](
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.3,
-    )
-    folder = tmp_path_factory.mktemp("patch_vlm")
+    place = tmp_path_factory.mktemp("page")
+    (place / "patch_vlm.py").write_text(example + inputs)
     torch.manual_seed(0)
-    names["PatchVLM"](config).save_pretrained(folder)
-    images = CLIPImageProcessor(size={"height": 28, "width": 28}, do_center_crop=False)
-    names["PatchProcessor"](
-        images, tokenizer, patch_size=14, num_additional_image_tokens=0, vision_feature_select_strategy="full"
-    ).save_pretrained(folder)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.syspath_prepend(place)
+        exec(checkpoint.replace("llava-hf/llava-1.5-7b-hf", str(backbone("llava"))), {})
+    return place / "patch-vlm"
 
 
 @pytest.fixture(params=STRUCTURES, ids=lambda vla_class: vla_class.__name__)
@@ -139,3 +129,74 @@ def test_gradients_checkpoints_and_a_lora_step(made, sample, tmp_path):
     loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "vla"), tmp_path / "adapter").eval()
     for candidate in (loaded, loaded.merge_and_unload()):
         torch.testing.assert_close(candidate.predict_action_chunk(**observed(batch)), expected, atol=1e-5, rtol=0)
+
+
+def command(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "robovlms.cli", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path),
+            "PYTHONSAFEPATH": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_command_knows_what_it_imports(folder):
+    place = folder.parent
+    told = ["--import", "patch_vlm"]
+    collected = command(
+        place, "collect", "--output", "data", "--tasks", "open_drawer", "--episodes", 2, "--processes", 1
+    )
+    assert collected.returncode == 0, collected.stderr
+    training = [
+        "train",
+        "--backbone",
+        "patch-vlm",
+        "--dataset",
+        "data",
+        "--cameras",
+        "static",
+        "--output_dir",
+        "policy",
+    ]
+    training += ["--max_steps", 1, "--per_device_train_batch_size", 2, "--grounding_loss_weight", 0]
+    done = command(place, *training)
+    assert done.returncode == 1 and "'patch_vlm'" in done.stderr and "--import" in done.stderr
+    done = command(place, *told, *training)
+    assert done.returncode == 0, done.stderr
+    done = command(place, "doctor", "policy")
+    assert done.returncode == 1 and "--import" in done.stdout + done.stderr
+    assert len(done.stdout + done.stderr) < 4000, "it does not list every model of transformers"
+    done = command(place, "doctor", *told, "policy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    few = [
+        "--episodes",
+        1,
+        "--control-episodes",
+        0,
+        "--max-steps",
+        3,
+        "--envs",
+        1,
+        "--films",
+        0,
+        "--tasks",
+        "open_drawer",
+    ]
+    done = command(place, "eval", *told, "policy", "--output", "results", *few)
+    assert done.returncode == 0 and (place / "results" / "evaluation.json").exists(), done.stderr
+    done = command(place, "serve", "--import", "nothing_like_that", "policy")
+    assert done.returncode == 1 and "nothing_like_that" in done.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "robovlms.cli", "serve", *told, "policy", "--port", "0"],
+        cwd=place, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None and "policy" in server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-from robovlms.commands.train import GROUPS
 from robovlms.training import DatasetSpec, parse_arguments
+from robovlms.training.scratch_arguments import GROUPS
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "training" / "recipes"

@@ -85,3 +85,20 @@ def test_gymnasium_makes_environments_by_module_and_id(mode):
         "envs.close()"
     )
     assert run(code) == "(2, 16, 16, 3)"
+
+
+def test_help_of_training_needs_neither_torch_nor_the_models():
+    heavy = ("torch", "datasets", "peft", "robovlms.modeling_robovlms")
+    code = (
+        "import sys\nfrom robovlms.cli import main\nassert main(['train', '--help']) == 0\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    said = run(code).splitlines()
+    assert said[-1] == "[]" and any("--learning_rate" in line for line in said)
+
+
+def test_structures_of_the_command_line_are_all():
+    from robovlms import STRUCTURES
+    from robovlms.training.arguments import STRUCTURE_NAMES
+
+    assert set(STRUCTURE_NAMES) == set(STRUCTURES)

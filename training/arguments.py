@@ -1,13 +1,14 @@
-"""What `robovlms train` can be told. Each dataclass is one subject; fields are flags and keys of a YAML file."""
+"""What `robovlms train` can be told. Each dataclass is one subject; fields are flags and keys of a YAML file.
+
+Imports neither torch nor transformers, so that `robovlms train --help` answers at once.
+"""
 
 from dataclasses import dataclass, field
-
-import torch
-from transformers import TrainingArguments
+from functools import cached_property
 
 from ..configuration.head_configs import HEAD_CONFIGS
-from ..modeling_robovlms import STRUCTURES
 
+STRUCTURE_NAMES = ("interleaved_continuous", "one_step_continuous", "one_step_discrete", "policy_head_continuous")
 SCRATCH = "scratch"
 SCRATCH_HEAD = {"hidden_size": 256, "decoder_sizes": [256], "gripper_loss_weight": 0.1}
 
@@ -39,7 +40,7 @@ class VLAArguments:
         },
     )
     structure: str | None = field(
-        default=None, metadata={"help": "policy_head_continuous by default.", "choices": sorted(STRUCTURES)}
+        default=None, metadata={"help": "policy_head_continuous by default.", "choices": list(STRUCTURE_NAMES)}
     )
     head: str | None = field(
         default=None, metadata={"help": "The structure's own by default.", "choices": sorted(HEAD_CONFIGS)}
@@ -105,6 +106,34 @@ class VLAArguments:
     attn_implementation: str | None = field(default=None, metadata={"help": "For example sdpa or flash_attention_2."})
     cache_gib: float = field(default=2.0, metadata={"help": "Bound of decoded frames kept in memory."})
 
+    @cached_property
+    def structure_name(self) -> str:
+        """The structure asked for; with `init_from`, that of the checkpoint.
+
+        Raises:
+            ValueError: if both are given and differ, or the checkpoint is no VLA.
+        """
+        if self.init_from is None:
+            return self.structure or "policy_head_continuous"
+        from transformers import AutoConfig
+
+        name = AutoConfig.from_pretrained(self.init_from).model_type.removeprefix("robovlms_")
+        if name not in STRUCTURE_NAMES:
+            raise ValueError(f"init_from {self.init_from!r} is a {name!r}, not a VLA: give it as backbone.")
+        if self.structure not in (None, name):
+            raise ValueError(f"structure {self.structure!r} is not that of init_from, {name!r}.")
+        return name
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether actions are written as tokens."""
+        return "discrete" in self.structure_name
+
+    @property
+    def is_one_step(self) -> bool:
+        """Whether the structure sees one observation."""
+        return "one_step" in self.structure_name
+
 
 @dataclass
 class FreezingArguments:
@@ -124,9 +153,9 @@ class LoRAArguments:
     """Low-rank adapters on the backbone; head and action tokens are trained in full."""
 
     lora: bool = field(default=False, metadata={"help": "Train adapters instead of the backbone's own weights."})
-    lora_rank: int = field(default=16)
+    lora_rank: int = field(default=16, metadata={"help": "Of the adapters."})
     lora_alpha: int | None = field(default=None, metadata={"help": "Twice the rank by default."})
-    lora_dropout: float = field(default=0.0)
+    lora_dropout: float = field(default=0.0, metadata={"help": "Before the adapters, in training."})
     lora_vision: bool = field(default=False, metadata={"help": "Adapters in the vision tower too."})
     lora_base: str = field(
         default="full",
@@ -145,32 +174,35 @@ class RolloutArguments:
     rollout_steps: int = field(
         default=1000, metadata={"help": "Run them every so many training steps, and at the end."}
     )
-    rollout_episodes: int = field(default=26)
+    rollout_episodes: int = field(default=26, metadata={"help": "Each time, over all tasks."})
     rollout_tasks: list[str] | None = field(default=None, metadata={"help": "The suite's own by default."})
     rollout_embodiment: str | None = field(default=None, metadata={"help": "Which contract, where there are several."})
     rollout_envs: int = field(default=4, metadata={"help": "Environments at once."})
 
 
 @dataclass
-class ScratchTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with the defaults of the quickstart: a small model from random weights on a CPU.
+class TrainingDefaults:
+    """Where `robovlms train` differs from `transformers.TrainingArguments`: a small model from random weights on a CPU.
 
     To fine-tune a published backbone give at least `--learning_rate 2e-5`.
     """
 
-    output_dir: str | None = field(default="outputs/train")
-    learning_rate: float = field(default=2e-3)
-    max_steps: int = field(default=3200)
-    per_device_train_batch_size: int = field(default=16)
-    warmup_steps: float = field(default=0.05)
-    lr_scheduler_type: str = field(default="cosine")
-    weight_decay: float = field(default=0.01)
-    adam_beta2: float = field(default=0.98)
-    logging_steps: float = field(default=50)
-    save_steps: float = field(default=500)
-    save_total_limit: int | None = field(default=2)
-    use_cpu: bool = field(default=not torch.cuda.is_available())
-    ddp_find_unused_parameters: bool | None = field(default=False)
-    remove_unused_columns: bool = field(default=False)
-    report_to: list[str] = field(default_factory=lambda: ["none"])
-    prediction_loss_only: bool = field(default=True)
+    output_dir: str | None = field(default="outputs/train", metadata={"help": "Checkpoints, logs and the report."})
+    learning_rate: float = field(default=2e-3, metadata={"help": "About 2e-5 for a published backbone."})
+    max_steps: int = field(default=3200, metadata={"help": "Updates; -1: as num_train_epochs says."})
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Samples of one process at once."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or below 1 their share."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Of AdamW."})
+    adam_beta2: float = field(default=0.98, metadata={"help": "Of AdamW."})
+    logging_steps: float = field(default=50, metadata={"help": "Steps between two logs, or below 1 their share."})
+    save_steps: float = field(default=500, metadata={"help": "Steps between checkpoints, or below 1 their share."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints that are kept."})
+    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "Of data-parallel training."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "A VLA's collator needs all columns."})
+    report_to: list[str] = field(
+        default_factory=lambda: ["none"], metadata={"help": "For example tensorboard, trackio or wandb."}
+    )
+    prediction_loss_only: bool = field(
+        default=True, metadata={"help": "Evaluation on eval_dataset keeps losses alone."}
+    )

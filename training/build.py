@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedConfig
 
 from ..configuration.action_contract import ActionContract
+from ..configuration.configuration_robovlms import require_known_model_type
 from ..configuration.head_configs import HeadConfig, head_config_from_dict
 from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import SCRATCH, SCRATCH_HEAD, LoRAArguments, VLAArguments
 from .checkpoints import start_from
-from .datasets import build_contracts, parts, structure_name
+from .datasets import build_contracts, parts
 from .lora import four_bit
 from .scratch_backbone import write_scratch_backbone
 
@@ -39,18 +41,19 @@ def build_vla(
     backbone = _backbone(arguments, dataset, contracts, folder)
     processor = _processor(arguments, backbone, contracts, dataset)
     fields = {"head_config": _head_config(arguments)} | processor.model_fields
-    if "discrete" not in structure_name(arguments):
+    if not arguments.is_discrete:
         fields |= {
             "grounding_dim": _grounding_dim(dataset) if arguments.grounding_loss_weight else 0,
             "grounding_loss_weight": arguments.grounding_loss_weight,
         }
     contract = next(iter(contracts.values()))
-    vla_class = STRUCTURES[structure_name(arguments)]
+    vla_class = STRUCTURES[arguments.structure_name]
     return vla_class.from_backbone(backbone, contract, **options, **fields), processor
 
 
 def _backbone(arguments: VLAArguments, dataset: Any, contracts: dict[str, ActionContract], folder: Path) -> str:
     if arguments.backbone != SCRATCH:
+        require_known_model_type(PreTrainedConfig.get_config_dict(arguments.backbone)[0], arguments.backbone)
         return arguments.backbone
     backbone = folder / "scratch_backbone"
     if int(os.environ.get("RANK", 0)) == 0:
@@ -62,7 +65,7 @@ def _backbone(arguments: VLAArguments, dataset: Any, contracts: dict[str, Action
 def _processor(
     arguments: VLAArguments, backbone: str, contracts: dict[str, ActionContract], dataset: Any
 ) -> RoboVLMProcessor:
-    if "discrete" not in structure_name(arguments):
+    if not arguments.is_discrete:
         return RoboVLMProcessor.from_backbone(backbone, contracts, num_action_tokens=arguments.num_action_tokens)
     if arguments.action_tokenizer == "uniform":
         # The few tokens of a scratch vocabulary are all words of the instructions.
@@ -86,10 +89,9 @@ def _processor(
 
 def _head_config(arguments: VLAArguments) -> HeadConfig | None:
     options = json.loads(arguments.head_options)
-    name = structure_name(arguments)
-    if "discrete" in name:
+    if arguments.is_discrete:
         return head_config_from_dict({"type": arguments.head or "token"} | options)
-    head = arguments.head or STRUCTURES[name].config_class.default_head.type
+    head = arguments.head or STRUCTURES[arguments.structure_name].config_class.default_head.type
     if arguments.backbone == SCRATCH and head in ("mlp", "lstm", "gru", "transformer"):
         sizes = SCRATCH_HEAD if head == "mlp" else SCRATCH_HEAD | {"num_layers": 1}
         options = sizes | options

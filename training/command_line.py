@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
+from transformers.hf_argparser import HfArgumentParser
 
 
 def parse_arguments(
@@ -24,11 +24,17 @@ def parse_arguments(
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", type=Path)
     known, rest = first.parse_known_args(list(arguments))
-    parser = HfArgumentParser(tuple(dataclasses), prog=prog, description=description, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE.yaml", help="the same options as a file; flags go before it")
+    parser = build_parser(dataclasses, prog, description)
     if known.config is not None:
         _set_defaults(parser, read_yaml(known.config), known.config)
     return parser.parse_args_into_dataclasses(args=rest, look_for_args_file=False)[: len(dataclasses)]
+
+
+def build_parser(dataclasses: Sequence[type], prog: str, description: str | None = None) -> HfArgumentParser:
+    """The parser of `parse_arguments`, for its help."""
+    parser = HfArgumentParser(list(dataclasses), prog=prog, description=description, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE.yaml", help="the same options as a file; flags go before it")
+    return parser
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

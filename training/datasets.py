@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transformers import AutoConfig
-
 from ..configuration.action_contract import ActionContract, Frame, Mode, RotationName, Statistics
 from ..configuration.serialization import StrictRecord
 from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, RLDSDataset, action_contract
 from ..data.contract import GripperChoice
 from ..data.lerobot_columns import check_columns
-from ..modeling_robovlms import STRUCTURES
 from .arguments import VLAArguments
 
 # What rows of different embodiments must have in common to be one batch of one model.
@@ -105,9 +102,8 @@ def build_dataset(
 
 
 def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotDataset | CalvinDataset | RLDSDataset:
-    one_step = "one_step" in structure_name(arguments)
     options: dict[str, Any] = {
-        "window_size": 1 if one_step else arguments.window_size,
+        "window_size": 1 if arguments.is_one_step else arguments.window_size,
         "chunk_size": arguments.chunk_size,
         "cache_bytes": int(arguments.cache_gib * 2**30) // count,
     }
@@ -122,7 +118,7 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
     return LeRobotDataset(
         spec.path,
         columns=spec.columns,
-        history_stride=1 if one_step else arguments.history_stride,
+        history_stride=1 if arguments.is_one_step else arguments.history_stride,
         cameras=cameras,
         episodes=spec.episodes,
         split=spec.split,
@@ -130,22 +126,6 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
         revision=spec.revision,
         **options,
     )
-
-
-def structure_name(arguments: VLAArguments) -> str:
-    """The structure asked for; with `init_from`, that of the checkpoint.
-
-    Raises:
-        ValueError: if both are given and differ, or the checkpoint is no VLA.
-    """
-    if arguments.init_from is None:
-        return arguments.structure or "policy_head_continuous"
-    name = AutoConfig.from_pretrained(arguments.init_from).model_type.removeprefix("robovlms_")
-    if name not in STRUCTURES:
-        raise ValueError(f"init_from {arguments.init_from!r} is a {name!r}, not a VLA: give it as backbone.")
-    if arguments.structure not in (None, name):
-        raise ValueError(f"structure {arguments.structure!r} is not that of init_from, {name!r}.")
-    return name
 
 
 def parts(dataset: Any) -> Sequence[Any]:
@@ -167,7 +147,7 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
             part,
             n_action_steps=arguments.n_action_steps,
             normalization=arguments.normalization,
-            use_state=arguments.use_state and "discrete" not in structure_name(arguments),
+            use_state=arguments.use_state and not arguments.is_discrete,
             **spec.conventions,
         )
         contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract

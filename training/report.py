@@ -27,7 +27,7 @@ class RunReport(TrainerCallback):
     """Writes the page into the Trainer's output folder whenever it saves a checkpoint, and at the end."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero and state.log_history:
+        if state.is_world_process_zero and _panels(state.log_history):
             settings = {name: getattr(args, name) for name in SETTINGS} | {"processes": args.world_size}
             write_report(state.log_history, args.output_dir, settings)
 
@@ -69,14 +69,19 @@ def curves(log_history: Entries, wanted: Callable[[str], bool]) -> dict[str, np.
     return {name: np.array(pairs, dtype=float).T for name, pairs in points.items()}
 
 
-def _draw(log_history: Entries, file: Path) -> None:
+def _panels(log_history: Entries) -> list[tuple[Callable[[Axes, dict[str, np.ndarray]], None], dict[str, np.ndarray]]]:
+    """What there is to draw, and how."""
     panels: list[tuple[Callable[[Axes, dict[str, np.ndarray]], None], dict[str, np.ndarray]]] = [
         (_losses, curves(log_history, lambda name: name.endswith("loss") and name != "train_loss")),
         (_errors, curves(log_history, lambda name: name.startswith(("action_error/", "token_accuracy")))),
         (_success, curves(log_history, lambda name: name.startswith("rollout/"))),
         (_throughput, curves(log_history, lambda name: name == "frames_per_second")),
     ]
-    panels = [(draw, found) for draw, found in panels if found]
+    return [(draw, found) for draw, found in panels if found]
+
+
+def _draw(log_history: Entries, file: Path) -> None:
+    panels = _panels(log_history)
     if not panels:
         raise ValueError("log_history holds nothing to draw: no loss, error, success or throughput.")
     with matplotlib.rc_context(STYLE):

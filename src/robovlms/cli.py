@@ -1,11 +1,14 @@
 """The `robovlms` command."""
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+
+from robovlms.configuration.extensions import import_modules, load_extensions
+from robovlms.configuration.package_version import VERSION
 
 COMMANDS = {
     "quickstart": "collect demonstrations, train a policy on them, evaluate it: one folder with everything",
@@ -28,14 +31,30 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; each lives in a module of `robovlms.commands`, imported only when it is asked for."""
-    parser = argparse.ArgumentParser(prog="robovlms", description="Robot policies from vision-language models.")
+    extensions = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    extensions.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module that registers a backbone, head, suite or dataset of your own; before or after the command's name; "
+        "repeat for more. Installed extensions (entry points of the group robovlms.extensions) need no word",
+    )
+    parser = argparse.ArgumentParser(
+        prog="robovlms", description="Robot policies from vision-language models.", parents=[extensions]
+    )
+    parser.add_argument("--version", action="version", version=f"robovlms {VERSION}", help="print it and stop")
     listed = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         listed.add_parser(name, help=summary, add_help=False)
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    told, arguments = extensions.parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
     command = parser.parse_args(arguments[:1]).command
     try:
-        module = importlib.import_module(f"robovlms.commands.{command.replace('-', '_')}")
+        import_modules(told.modules)
+        if not {"-h", "--help"} & set(arguments):
+            load_extensions()
+        module = import_module(f"robovlms.commands.{command.replace('-', '_')}")
         return module.run(f"robovlms {command}", arguments[1:]) or 0
     except HfHubHTTPError as error:
         print(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robovlms.evaluation import EvaluationRecord, compare
-from robovlms.evaluation.pictures import plot_comparison
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
@@ -18,6 +17,8 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     comparison = compare(*(EvaluationRecord.load(record_file(path)) for path in (options.first, options.second)))
     print(comparison.summary())
     if options.output is not None:
+        from robovlms.evaluation.pictures import plot_comparison  # matplotlib takes a second
+
         options.output.mkdir(parents=True, exist_ok=True)
         text = json.dumps(comparison.to_dict(), indent=2) + "\n"
         (options.output / "comparison.json").write_text(text, encoding="utf-8")

@@ -6,19 +6,30 @@ interrupted run is continued by the same command.
 
 from collections.abc import Sequence
 
-from robovlms.training import (
+from robovlms.training.arguments import (
     FreezingArguments,
     LoRAArguments,
     RolloutArguments,
-    ScratchTrainingArguments,
+    TrainingDefaults,
     VLAArguments,
-    parse_arguments,
-    train,
 )
+from robovlms.training.command_line import build_parser, parse_arguments
 
-GROUPS = (VLAArguments, ScratchTrainingArguments, FreezingArguments, LoRAArguments, RolloutArguments)
+OWN_GROUPS = (VLAArguments, TrainingDefaults, FreezingArguments, LoRAArguments, RolloutArguments)
+HELP = "every flag of transformers.TrainingArguments is taken, too: --help_all lists them"
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
+    if {"-h", "--help"} & set(arguments):  # TrainingArguments would take five seconds to import
+        parser = build_parser(OWN_GROUPS, prog, __doc__)
+        parser.epilog = HELP
+        parser.print_help()
+        return
+    from robovlms.training import train
+    from robovlms.training.scratch_arguments import GROUPS
+
+    if "--help_all" in arguments:
+        build_parser(GROUPS, prog, __doc__).print_help()
+        return
     folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__))
     print(f"{folder}: model, processor and report; evaluate with `robovlms eval {folder} --output DIR`")

@@ -13,10 +13,9 @@ def load_checkpoint(name_or_path: str | Path, revision: str | None = None) -> tu
     """Model and processor. An adapter is put on its base: another VLA, or the vision-language model over which the
     adapter's VLA was built."""
     folder = checkpoint_folder(name_or_path, revision)
-    processor = AutoProcessor.from_pretrained(folder)
-    if (folder / "adapter_config.json").exists():
-        return load_adapter(str(folder)).eval(), processor
-    return AutoModel.from_pretrained(folder).eval(), processor
+    adapted = (folder / "adapter_config.json").exists()
+    model = load_adapter(str(folder)) if adapted else AutoModel.from_pretrained(folder)
+    return model.eval(), AutoProcessor.from_pretrained(folder)
 
 
 def checkpoint_folder(name_or_path: str | Path, revision: str | None = None) -> Path:

@@ -17,7 +17,7 @@ from .checkpoints import last_complete_checkpoint
 from .datasets import build_dataset
 from .freezing import freeze
 from .lora import lora_config
-from .monitor import monitor
+from .monitoring import monitor
 from .rollouts import Rollouts, suite_score
 from .vla_trainer import VLATrainer
 
