@@ -172,7 +172,7 @@ def test_adapter_and_dataset_round_trips(hub, checkpoint, tmp_path):
     script = """
 from peft import get_peft_model
 from robovlms.data import LeRobotDataset
-from robovlms.publishing import load_checkpoint
+from robovlms.checkpoint import load_checkpoint
 from robovlms.training import lora_config, save_adapter
 base, adapter, demonstrations = sys.argv[1:]
 assert robovlms("push", base, "me/base")[0] == 0

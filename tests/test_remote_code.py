@@ -19,8 +19,8 @@ from robovlms import (
     RoboVLMProcessor,
     __version__,
 )
+from robovlms.checkpoint.code import RemoteCodeError, collect_sources, read_module, write_code
 from robovlms.configuration.head_configs import DiffusionHeadConfig
-from robovlms.remote_code import RemoteCodeError, collect_sources, read_module, write_code
 
 FAMILIES = ("paligemma", "kosmos-2", "qwen2_vl", "smolvlm")
 WINDOWS = {OneStepContinuousVLA: 1, OneStepDiscreteVLA: 1, InterleavedContinuousVLA: 3, PolicyHeadContinuousVLA: 3}

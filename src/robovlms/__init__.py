@@ -105,4 +105,4 @@ __getattr__, __dir__ = lazy_names(
 if "transformers.models.auto.modeling_auto" in sys.modules:
     import robovlms.auto_classes  # noqa: F401 (the Auto classes are in use already, so the price is paid)
 
-BRING_LISTENERS.append("robovlms.saving")
+BRING_LISTENERS.append("robovlms.checkpoint.saving")

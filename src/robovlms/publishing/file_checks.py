@@ -9,7 +9,7 @@ import torch
 from packaging.version import Version
 from safetensors import SafetensorError, safe_open
 
-from robovlms.serving.checkpoint_record import CheckpointRecord, library_versions, sha256
+from robovlms.checkpoint.record import CheckpointRecord, library_versions, sha256
 
 from .findings import Finding
 from .private_details import private_details_of

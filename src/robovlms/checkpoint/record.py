@@ -16,12 +16,13 @@ from typing import Any, Self
 import torch
 from transformers.utils import logging
 
-from ..configuration.action_contract import ActionContract
-from ..configuration.package_version import VERSION
-from ..configuration.save_listeners import SaveListener
-from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
-from ..processing.processing_robovlms import RoboVLMProcessor
-from .chunk_predictor import require_fit
+from robovlms.configuration.action_contract import ActionContract
+from robovlms.configuration.package_version import VERSION
+from robovlms.configuration.save_listeners import SaveListener
+from robovlms.modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
+from robovlms.processing.processing_robovlms import RoboVLMProcessor
+from robovlms.serving.chunk_predictor import require_fit
+
 from .golden_sample import GoldenSample
 
 FILE = "checkpoint_record.json"

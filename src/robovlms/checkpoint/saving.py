@@ -2,7 +2,8 @@
 
 from robovlms.configuration.save_listeners import LISTENERS
 from robovlms.publishing.card_on_upload import CardOnUpload
-from robovlms.remote_code import CodeOnSave
-from robovlms.serving.checkpoint_record import RecordOnSave
+
+from .code import CodeOnSave
+from .record import RecordOnSave
 
 LISTENERS.extend([CodeOnSave(), RecordOnSave(), CardOnUpload()])
