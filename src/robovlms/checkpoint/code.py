@@ -54,7 +54,7 @@ def sources_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor, classes: list[ty
     if isinstance(part, RoboVLMProcessor):
         name = type(part.backbone_processor).__name__
         return join_definitions(wanted, lambda module: FILES[2], {FILES[2]: f"The processor over a {name}."})
-    what = f"{type(part).__name__} over {part.config.vlm_config.model_type}"
+    what = f"{type(part).__name__} over {part.model.config.model_type}"
     docstrings = {FILES[0]: f"The config of a {what}.", FILES[1]: f"A {what}."}
     is_config = "robovlms.configuration."
     return join_definitions(wanted, lambda module: FILES[0 if module.startswith(is_config) else 1], docstrings)
