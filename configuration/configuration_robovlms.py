@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import HFValidationError
@@ -11,9 +11,10 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from .action_contract import ActionContract
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
-from .save_listeners import tell_after_save, tell_before_save
+
+if TYPE_CHECKING:  # a checkpoint's model does without it
+    from .action_contract import ActionContract
 
 TokenSource = Literal["action", "all", "vision", "text"]
 """What feeds an action head: action tokens, or the hidden states of a frame's tokens."""
@@ -132,7 +133,7 @@ class RoboVLMConfig(PreTrainedConfig):
         return [dim for dim in range(self.action_dim) if dim not in self.grippers]
 
     @classmethod
-    def from_contract(cls, contract: ActionContract, vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
+    def from_contract(cls, contract: "ActionContract", vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
         """A config whose action, chunk, window and state sizes are those of `contract`."""
         fields = {
             "action_dim": contract.action_dim,
@@ -169,12 +170,6 @@ class RoboVLMConfig(PreTrainedConfig):
         if not _is_hub_id(output["vlm_config"].get("_name_or_path", "")):
             output["vlm_config"].pop("_name_or_path", None)
         return output
-
-    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> None:
-        """As in transformers; the code that loads it without this package goes with it."""
-        tell_before_save(self, save_directory)
-        super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
-        tell_after_save(self, save_directory)
 
 
 def require_known_model_type(config: dict[str, Any], name: str) -> None:

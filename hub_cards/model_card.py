@@ -10,7 +10,6 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ..configuration.action_contract import ActionContract
-from ..serving.checkpoint_record import FILE as RECORD_FILE
 from .evaluation_results import evaluation_records, model_index
 from .structure_diagram import structure_diagram
 from .templates import section, template
@@ -87,7 +86,7 @@ def render_model_card(
     films = [film(f"pictures/{picture}") for picture in pictures if picture not in curves]
     films += [film(f"videos/{video}") for video in videos]
     state = read_json(folder / "trainer_state.json")
-    versions = (read_json(folder / RECORD_FILE) or {}).get("versions", {})
+    versions = (read_json(folder / "checkpoint_record.json") or {}).get("versions", {})
     card = ModelCard.from_template(
         data,
         template_str=template("adapter_card" if adapter is not None else "model_card"),

@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -13,11 +14,13 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from ..configuration.save_listeners import tell_after_save, tell_before_upload
+from ..configuration.saving import complete_checkpoint, write_card
 from .backbone import Backbone, backbone_runner
 from .loading import published_names_to_own, quantizing_the_backbone_only, require_image_input, take_quantization
+
+if TYPE_CHECKING:  # a checkpoint's model does without it
+    from ..configuration.action_contract import ActionContract
 
 OWN_MODULES = ("action_tokens", "state_encoder", "grounding", "head")
 
@@ -99,7 +102,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def from_backbone(
         cls,
         name_or_path: str,
-        contract: ActionContract | None = None,
+        contract: "ActionContract | None" = None,
         *,
         config: RoboVLMConfig | None = None,
         revision: str | None = None,
@@ -202,13 +205,12 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         self, save_directory: str | Path, is_main_process: bool = True, state_dict: dict | None = None, **kwargs: Any
     ) -> None:
         """As in transformers; the code that loads it without this package goes with it."""
-        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-        if is_main_process:
-            tell_after_save(self, save_directory)
+        with complete_checkpoint(self, save_directory) if is_main_process else nullcontext():
+            super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
 
     def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
         """What `push_to_hub` does last."""
-        tell_before_upload(self, working_dir, repo_id, options.get("token"))
+        write_card(working_dir, repo_id, options.get("token"))
         return super()._upload_modified_files(working_dir, repo_id, *args, **options)
 
     def freeze_unused(self) -> None:

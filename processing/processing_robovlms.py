@@ -14,7 +14,7 @@ from transformers.models.auto.processing_auto import processor_class_from_name
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
 from ..configuration.package_version import VERSION
-from ..configuration.save_listeners import tell_after_save, tell_before_save, tell_before_upload
+from ..configuration.saving import complete_checkpoint, write_card
 from .action_encoding import ActionEncoder, mask_or_ones, shaped
 from .action_tokenizer import ActionTokenizer, choose_action_tokenizer, new_token_ids, reused_token_ids
 from .backbone_inputs import choose_inputs
@@ -335,24 +335,23 @@ class RoboVLMProcessor(ProcessorMixin):
         """Write the backbone processor's own files, and into its `processor_config.json` what this class adds."""
         if push_to_hub:
             raise ValueError("push_to_hub is not an option of save_pretrained here: call processor.push_to_hub(repo).")
-        tell_before_save(self, save_directory)
-        self.backbone_processor.save_pretrained(save_directory, **kwargs)
-        file = Path(save_directory) / "processor_config.json"
-        config = json.loads(file.read_text()) if file.exists() else {}
-        if self.auto_map:
-            config["auto_map"] = self.auto_map
-        if self._auto_class is not None:  # this is remote code itself
-            custom_object_save(self, save_directory, config=config)
-        config["backbone_processor_class"] = type(self.backbone_processor).__name__
-        config["processor_class"] = type(self).__name__
-        config["robovlms"] = self.to_dict() | {"version": VERSION}
-        file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
-        tell_after_save(self, save_directory)
+        with complete_checkpoint(self, save_directory):
+            self.backbone_processor.save_pretrained(save_directory, **kwargs)
+            file = Path(save_directory) / "processor_config.json"
+            config = json.loads(file.read_text()) if file.exists() else {}
+            if self.auto_map:
+                config["auto_map"] = self.auto_map
+            if self._auto_class is not None:  # this is remote code itself
+                custom_object_save(self, save_directory, config=config)
+            config["backbone_processor_class"] = type(self.backbone_processor).__name__
+            config["processor_class"] = type(self).__name__
+            config["robovlms"] = self.to_dict() | {"version": VERSION}
+            file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return [str(file)]
 
     def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
         """What `push_to_hub` does last."""
-        tell_before_upload(self, working_dir, repo_id, options.get("token"))
+        write_card(working_dir, repo_id, options.get("token"))
         return super()._upload_modified_files(working_dir, repo_id, *args, **options)
 
     @classmethod

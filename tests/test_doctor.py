@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoProcessor
 
 from robovlms import CameraSpec, OneStepContinuousVLA, OneStepDiscreteVLA, PolicyHeadContinuousVLA, RoboVLMProcessor
+from robovlms.checkpoint.record import FILE, CheckpointRecord
 from robovlms.cli import main
-from robovlms.serving.checkpoint_record import FILE, CheckpointRecord
 
 CAMERAS = (CameraSpec("static", 32, 32), CameraSpec("gripper", 32, 32))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoModel, AutoProcessor
 
+from robovlms.checkpoint.record import CheckpointRecord
 from robovlms.publishing.contract_checks import read_contracts
-from robovlms.serving.checkpoint_record import CheckpointRecord
 
 FROZEN = sorted((Path(__file__).parent / "frozen").iterdir())
 

@@ -121,7 +121,7 @@ assert robovlms("doctor", "me/my_vla")[0] == 0
     assert len(repository.commits) == 3  # an empty one, and one per push
     files = hub.files("me/my_vla", revision=first)
     wanted = {"config.json", "processor_config.json", "README.md", "evaluation.json", "videos/rollout.mp4"}
-    wanted |= {".eval_results/tabletop.yaml", "pictures/losses.png", "checkpoint_record.json", "continuous.py"}
+    wanted |= {".eval_results/tabletop.yaml", "pictures/losses.png", "checkpoint_record.json", "modeling_robovlms.py"}
     assert wanted <= files.keys() and not any("training_args" in name or "checkpoint-" in name for name in files)
     assert sum(name.endswith(".safetensors") for name in files) > 1
     assert sum(name.endswith(".safetensors") for name in hub.files("me/my_vla")) == 1  # no stale shards
@@ -172,7 +172,7 @@ def test_adapter_and_dataset_round_trips(hub, checkpoint, tmp_path):
     script = """
 from peft import get_peft_model
 from robovlms.data import LeRobotDataset
-from robovlms.publishing import load_checkpoint
+from robovlms.checkpoint import load_checkpoint
 from robovlms.training import lora_config, save_adapter
 base, adapter, demonstrations = sys.argv[1:]
 assert robovlms("push", base, "me/base")[0] == 0
@@ -287,7 +287,7 @@ trainer.push_to_hub(license="mit")
     messages = hub.repositories["models", "me/trained"].messages
     assert messages[1:] == ["Training in progress, step 1", "Training in progress, step 2", "End of training"]
     files = hub.files("me/trained")
-    wanted = {"model.safetensors", "processor_config.json", "continuous.py", "training_recipe.json"}
+    wanted = {"model.safetensors", "processor_config.json", "modeling_robovlms.py", "training_recipe.json"}
     assert wanted <= files.keys() and "training_args.bin" not in files
     for name, content in files.items():
         assert TOKEN.encode() not in content and str(tmp_path).encode() not in content, name

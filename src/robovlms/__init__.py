@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from robovlms.configuration.lazy_imports import lazy_names
 from robovlms.configuration.package_version import VERSION as __version__
-from robovlms.configuration.save_listeners import BRING_LISTENERS
 
 if TYPE_CHECKING:
     from robovlms.configuration import (
@@ -104,5 +103,3 @@ __getattr__, __dir__ = lazy_names(
 
 if "transformers.models.auto.modeling_auto" in sys.modules:
     import robovlms.auto_classes  # noqa: F401 (the Auto classes are in use already, so the price is paid)
-
-BRING_LISTENERS.append("robovlms.saving")

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import yaml
 
+from robovlms.checkpoint.revision import revision_of
 from robovlms.evaluation import EvaluationRecord, evaluate, get_suite, suite_names, write_report
 from robovlms.evaluation.filmstrips import contact_sheet, rollout_gif
 from robovlms.evaluation.pictures import plot_controls, plot_success
-from robovlms.publishing.revision import revision_of
 from robovlms.serving import Policy
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from robovlms.checkpoint.golden_sample import INSTRUCTION, SEED, answer_to, evaluating, golden_inputs
+from robovlms.checkpoint.loading import load_checkpoint
+from robovlms.checkpoint.record import CheckpointRecord
 from robovlms.configuration import ActionContract
-from robovlms.serving.checkpoint_record import CheckpointRecord
 from robovlms.serving.chunk_predictor import require_fit
-from robovlms.serving.golden_sample import INSTRUCTION, SEED, answer_to, evaluating, golden_inputs
 
 from .findings import Finding
-from .loading import load_checkpoint
 
 SMALLEST_EFFECT = 1e-6  # of a changed image, in normalised actions or logits
 

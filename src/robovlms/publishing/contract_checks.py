@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from robovlms.checkpoint.record import CheckpointRecord
 from robovlms.configuration import ActionContract, VectorSpec
 from robovlms.configuration.action_contract import how_to_declare
 from robovlms.data.known_embodiments import KNOWN_EMBODIMENTS
 from robovlms.hub_cards.evaluation_results import evaluation_records
-from robovlms.serving.checkpoint_record import CheckpointRecord
 
 from .findings import Finding
 

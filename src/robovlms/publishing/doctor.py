@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from robovlms.serving.checkpoint_record import FILE, CheckpointRecord, library_versions
+from robovlms.checkpoint.loading import checkpoint_folder
+from robovlms.checkpoint.record import FILE, CheckpointRecord, library_versions
 
 from .behaviour_checks import check_behaviour
 from .contract_checks import check_contract, check_evaluations, read_contracts
 from .file_checks import check_files, check_versions, check_weights, saved_versions
 from .findings import Examination, Finding
-from .loading import checkpoint_folder
 
 
 def examine(name_or_path: str, revision: str | None = None) -> Examination:

@@ -4,12 +4,13 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from packaging.version import Version
 from safetensors import SafetensorError, safe_open
 
-from robovlms.serving.checkpoint_record import CheckpointRecord, library_versions, sha256
+from robovlms.checkpoint.record import CheckpointRecord, library_versions, sha256
 
 from .findings import Finding
 from .private_details import private_details_of
@@ -96,7 +97,7 @@ def saved_versions(folder: Path, record: CheckpointRecord | None) -> dict[str, s
     """The newest that any file names."""
     found = [dict(record.versions)] if record else []
     for name, keys in (("config.json", ("transformers_version",)), ("processor_config.json", ("robovlms", "version"))):
-        value = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        value: Any = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
         for key in keys:
             value = value.get(key) or {}
         if value:

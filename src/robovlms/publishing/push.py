@@ -7,13 +7,13 @@ from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 
+from robovlms.checkpoint.loading import load_checkpoint
+from robovlms.checkpoint.record import FILE as RECORD_FILE
+from robovlms.checkpoint.record import CheckpointRecord
 from robovlms.data.lerobot_metadata import LeRobotMetadata
 from robovlms.hub_cards.model_card import is_repo_id
-from robovlms.serving.checkpoint_record import FILE as RECORD_FILE
-from robovlms.serving.checkpoint_record import CheckpointRecord
 
 from .cards import write_cards
-from .loading import load_checkpoint
 from .private_details import private_details_of
 from .published_files import pickled_weights, published_files
 

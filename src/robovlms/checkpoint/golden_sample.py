@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..configuration.action_contract import ActionContract
-from ..configuration.serialization import StrictRecord
+from robovlms.configuration.action_contract import ActionContract
+from robovlms.configuration.serialization import StrictRecord
 
 SEED = 0
 INSTRUCTION = "pick up the red block"

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from robovlms.serving.checkpoint_record import sha256
+from .record import sha256
 
 FILES = ("*.safetensors", "config.json", "processor_config.json", "adapter_config.json")
 
