@@ -154,8 +154,10 @@ class ActionHead(nn.Module):
 HistoryClass = TypeVar("HistoryClass", bound=type[History])
 DecoderClass = TypeVar("DecoderClass", bound=type[Decoder])
 
-HISTORIES: dict[type[HistoryConfig], type[History]] = {}
-DECODERS: dict[type[HeadConfig], type[Decoder]] = {}
+# By the names of their configs' classes: transformers loads a local checkpoint's own code twice, once for the config and
+# once for the model, and the two copies of a class are not the same.
+HISTORIES: dict[str, type[History]] = {}
+DECODERS: dict[str, type[Decoder]] = {}
 
 
 def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
@@ -163,7 +165,9 @@ def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], Hi
     `type`, if it has one."""
 
     def register(history: HistoryClass) -> HistoryClass:
-        HISTORIES[register_history_config(config) if hasattr(config, "type") else config] = history
+        HISTORIES[config.__name__] = history
+        if hasattr(config, "type"):
+            register_history_config(config)
         return history
 
     return register
@@ -174,23 +178,25 @@ def register_head(config: type[HeadConfig]) -> Callable[[DecoderClass], DecoderC
     its `type`, if it has one."""
 
     def register(decoder: DecoderClass) -> DecoderClass:
-        DECODERS[register_head_config(config) if hasattr(config, "type") else config] = decoder
+        DECODERS[config.__name__] = decoder
+        if hasattr(config, "type"):
+            register_head_config(config)
         return decoder
 
     return register
 
 
-def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, Any]) -> Any:
+def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[str, Any]) -> Any:
     """What is registered for the config's class, or the nearest that it derives from.
 
     Raises:
         ValueError: if there is nothing.
     """
     for cls in type(config).__mro__:
-        if cls in registered:
-            return registered[cls]
+        if cls.__name__ in registered:
+            return registered[cls.__name__]
     raise ValueError(
-        f"No module is registered for {type(config).__name__}, only for {sorted(cls.__name__ for cls in registered)}: "
+        f"No module is registered for {type(config).__name__}, only for {sorted(registered)}: "
         "import the module that registers it."
     )
 

@@ -16,14 +16,7 @@ def around_saving(part: Any, folder: Path) -> Iterator[None]:
     """While open, transformers' files of a model or a processor are written into `folder`: code goes before them, since
     their config names it, the record after them."""
     owner: Any = part.config if isinstance(part, RoboVLMPreTrainedModel) else part
-    before = getattr(owner, "auto_map", None)
     folder.mkdir(parents=True, exist_ok=True)
     owner.auto_map = write_code(part, folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del owner.auto_map
-        else:
-            owner.auto_map = before
+    yield
     RECORDS.add(part, folder)
