@@ -154,8 +154,10 @@ class ActionHead(nn.Module):
 HistoryClass = TypeVar("HistoryClass", bound=type[History])
 DecoderClass = TypeVar("DecoderClass", bound=type[Decoder])
 
-HISTORIES: dict[type[HistoryConfig], type[History]] = {}
-DECODERS: dict[type[HeadConfig], type[Decoder]] = {}
+HISTORIES: dict[str, type[History]] = {}
+"""By the names of their configs' classes: transformers may load a checkpoint's code twice, with classes of its own each."""
+DECODERS: dict[str, type[Decoder]] = {}
+"""In the same way."""
 
 
 def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
@@ -163,7 +165,9 @@ def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], Hi
     `type`, if it has one."""
 
     def register(history: HistoryClass) -> HistoryClass:
-        HISTORIES[register_history_config(config) if hasattr(config, "type") else config] = history
+        if hasattr(config, "type"):
+            register_history_config(config)
+        HISTORIES[config.__name__] = history
         return history
 
     return register
@@ -174,7 +178,9 @@ def register_head(config: type[HeadConfig]) -> Callable[[DecoderClass], DecoderC
     its `type`, if it has one."""
 
     def register(decoder: DecoderClass) -> DecoderClass:
-        DECODERS[register_head_config(config) if hasattr(config, "type") else config] = decoder
+        if hasattr(config, "type"):
+            register_head_config(config)
+        DECODERS[config.__name__] = decoder
         return decoder
 
     return register
@@ -187,11 +193,11 @@ def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, A
         ValueError: if there is nothing.
     """
     for cls in type(config).__mro__:
-        if cls in registered:
-            return registered[cls]
+        if cls.__name__ in registered:
+            return registered[cls.__name__]
     raise ValueError(
-        f"No module is registered for {type(config).__name__}, only for {sorted(cls.__name__ for cls in registered)}: "
-        "import the module that registers it."
+        f"No module is registered for {type(config).__name__}, only for {sorted(registered)}: import "
+        " the module that registers it."
     )
 
 
