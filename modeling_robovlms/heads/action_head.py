@@ -197,7 +197,7 @@ def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, A
             return registered[cls.__name__]
     raise ValueError(
         f"No module is registered for {type(config).__name__}, only for {sorted(registered)}: import "
-        " the module that registers it."
+        "the module that registers it."
     )
 
 
