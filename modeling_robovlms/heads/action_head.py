@@ -154,10 +154,10 @@ class ActionHead(nn.Module):
 HistoryClass = TypeVar("HistoryClass", bound=type[History])
 DecoderClass = TypeVar("DecoderClass", bound=type[Decoder])
 
-# By the names of their configs' classes: transformers loads a local checkpoint's own code twice, once for the config and
-# once for the model, and the two copies of a class are not the same.
 HISTORIES: dict[str, type[History]] = {}
+"""By the names of their configs' classes: transformers may load a checkpoint's code twice, with classes of its own each."""
 DECODERS: dict[str, type[Decoder]] = {}
+"""In the same way."""
 
 
 def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], HistoryClass]:
@@ -165,9 +165,9 @@ def register_history(config: type[HistoryConfig]) -> Callable[[HistoryClass], Hi
     `type`, if it has one."""
 
     def register(history: HistoryClass) -> HistoryClass:
-        HISTORIES[config.__name__] = history
         if hasattr(config, "type"):
             register_history_config(config)
+        HISTORIES[config.__name__] = history
         return history
 
     return register
@@ -178,15 +178,15 @@ def register_head(config: type[HeadConfig]) -> Callable[[DecoderClass], DecoderC
     its `type`, if it has one."""
 
     def register(decoder: DecoderClass) -> DecoderClass:
-        DECODERS[config.__name__] = decoder
         if hasattr(config, "type"):
             register_head_config(config)
+        DECODERS[config.__name__] = decoder
         return decoder
 
     return register
 
 
-def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[str, Any]) -> Any:
+def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[Any, Any]) -> Any:
     """What is registered for the config's class, or the nearest that it derives from.
 
     Raises:
@@ -196,8 +196,8 @@ def choose_module(config: HeadConfig | HistoryConfig, registered: Mapping[str, A
         if cls.__name__ in registered:
             return registered[cls.__name__]
     raise ValueError(
-        f"No module is registered for {type(config).__name__}, only for {sorted(registered)}: "
-        "import the module that registers it."
+        f"No module is registered for {type(config).__name__}, only for {sorted(registered)}: import "
+        "the module that registers it."
     )
 
 
