@@ -1,7 +1,8 @@
 """Datasets of demonstrations: read where they lie, as windows of observations with their action chunks."""
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
+from ..configuration.lazy_imports import lazy_names
 from .calvin import CalvinDataset
 from .collator import VLACollator
 from .contract import action_contract
@@ -18,21 +19,22 @@ from .sampler import EpisodeBlockSampler
 from .shared_batches import ReusedBuffers
 from .statistics import StreamingStatistics, compute_statistics, statistics, statistics_by_embodiment
 
+if TYPE_CHECKING:
+    from .action_transforms import AbsoluteToDelta, ActionTransform, Chain, ConvertRotation, WorldToTool
+    from .augmentation import AUGMENTATIONS, Augmented, RandomCrop, RandomShift, open_x_augmentation
+    from .inspection import inspect_dataset
+    from .inspection_findings import Inspection
+
 # Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
-_LATER = {
-    "action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
-    "augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
-    "inspection": ("inspect_dataset",),
-    "inspection_findings": ("Inspection",),
-}
-
-
-def __getattr__(name: str):
-    for module, names in _LATER.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__, _ = lazy_names(
+    __name__,
+    {
+        ".action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
+        ".augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
+        ".inspection": ("inspect_dataset",),
+        ".inspection_findings": ("Inspection",),
+    },
+)
 
 __all__ = [
     "AUGMENTATIONS",
