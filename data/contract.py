@@ -1,5 +1,7 @@
 """The action contract of a dataset: its names, cameras, frequency and statistics, ready for a processor."""
 
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,17 +69,17 @@ def action_contract(
         dataset: LeRobotDataset or CalvinDataset, or one of them `Augmented`; gives chunk, window, stride, cameras, frequency, names, units and
             statistics, and names the contract by its `embodiment`, which its samples carry.
         n_action_steps: actions executed per prediction.
-        grippers: the on/off dimensions. None: those of the known embodiment; else the last dimension, if its name
-            contains "gripper" and it takes only two values in the data, of which the larger is taken for open; other
-            grippers are regressed.
+        grippers: the on/off dimensions. None: those of the known embodiment; else every dimension that takes only two
+            values in the data and whose name contains "gripper" (where names only number: every dimension of two values); the
+            larger value is taken for open; other grippers are regressed.
         normalization: of actions and state: "quantile", "min_max", "mean_std" or "none".
-        use_state: whether the policy sees the proprioceptive state.
+        use_state: whether the policy sees the proprioceptive state; where there is none, a warning says so.
         units: of the action's dimensions; the dataset's own, or those of the known embodiment, by default.
         fields: other fields of the contract (`rotation`, `frame`, `mode`, ...).
 
     Raises:
         ValueError: where a known embodiment's frequency or action width is not the dataset's, or the numbers contradict
-            the mode that is said.
+            the mode that is said; where `use_state` is True, no column was taken for the state, and some could be.
     """
     computed = statistics(dataset)
     known = dataset.known_embodiment or known_recording(dataset.embodiment, dataset.action_names, dataset.fps)
@@ -93,7 +95,9 @@ def action_contract(
     if units is None:
         units = dataset.action_units or (known.units if known is not None and dataset.transform is None else ())
     state = None
-    if use_state and "state" in computed:
+    if use_state and "state" not in computed:
+        _say_that_no_state_is_there(dataset)
+    elif use_state:
         state = _vector(dataset.state_names, dataset.state_units or (), computed["state"], normalization)
     return ActionContract(
         embodiment=dataset.embodiment,
@@ -151,10 +155,25 @@ def _vector(names, units, computed: dict[str, Any], normalization: Normalization
     return VectorSpec(tuple(names), units=tuple(units), normalization=normalization, statistics=statistics)
 
 
+def _say_that_no_state_is_there(dataset) -> None:
+    if candidates := getattr(dataset, "state_candidates", []):
+        raise ValueError(
+            f"{dataset.origin}: use_state is True, and no column was taken for the state. Name it with columns = "
+            f"{{'state': ...}}, one of {candidates}, or say use_state=False."
+        )
+    warnings.warn(
+        f"{dataset.origin} has no proprioceptive state: the policy sees its cameras alone. use_state=False says so.",
+        stacklevel=3,
+    )
+
+
 def _grippers(names: list[str], actions: np.ndarray) -> tuple[GripperSpec, ...]:
-    if "gripper" not in names[-1].lower():
-        return ()
-    values = np.unique(actions[:, -1])
-    if len(values) != 2:
-        return ()
-    return (GripperSpec(len(names) - 1, open_value=float(values[1]), closed_value=float(values[0])),)
+    """Every dimension of two values that is called a gripper; where names only number, every one of two values."""
+    numbered = all(re.fullmatch(r"\D*\d+", name) for name in names)
+    found = []
+    for dim, name in enumerate(names):
+        if "gripper" in name.lower() or numbered:
+            values = np.unique(actions[:, dim])
+            if len(values) == 2:
+                found.append(GripperSpec(dim, open_value=float(values[1]), closed_value=float(values[0])))
+    return tuple(found)

@@ -374,3 +374,35 @@ def test_an_episode_table_that_lacks_rows_is_refused_with_the_numbers(tmp_path):
     with pytest.raises(DatasetError, match=r"total_episodes = 3, the episode table has 2; total_frames = 30.* 20"):
         LeRobotDataset(folder)
     assert len(LeRobotDataset(folder, episodes=[0, 1])) == 20
+
+
+JOINTS = ["waist", "shoulder", "gripper"]
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ([f"{arm}_{joint}" for arm in ("left", "right") for joint in JOINTS], [2, 5]),
+        (JOINTS + JOINTS, [2, 5]),
+        ({"left_arm": JOINTS, "right_arm": JOINTS}, [2, 5]),
+        (["x", "y", "gripper", "z", "roll", "terminate"], [2]),
+        (None, [2, 5]),
+    ],
+)
+def test_grippers_are_found_anywhere(tmp_path, names, found):
+    action = np.random.default_rng(0).normal(size=(ROWS, 6))
+    action[:, [2, 5]] = np.array([[0, 1], [1, 0]] * (ROWS // 2))
+    pictures = {"observation.images.top": [png(np.zeros((24, 32, 3), np.uint8))] * ROWS}
+    folder = publish(tmp_path / "arm", pictures, {"action": action}, {"action": names})
+    with pytest.warns(UserWarning, match="no proprioceptive state"):
+        contract = action_contract(LeRobotDataset(folder, window_size=1, chunk_size=2))
+    assert [(one.dim, one.open_value, one.closed_value) for one in contract.grippers] == [(d, 1, 0) for d in found]
+
+
+def test_a_state_that_was_not_found_is_not_left_out_silently(tmp_path):
+    vectors = {"action": np.random.default_rng(0).normal(size=(ROWS, 3)), "posture": np.zeros((ROWS, 3))}
+    pictures = {"observation.images.top": [png(np.zeros((24, 32, 3), np.uint8))] * ROWS}
+    dataset = LeRobotDataset(publish(tmp_path / "arm", pictures, vectors), window_size=1, chunk_size=2)
+    with pytest.raises(ValueError, match=r"use_state is True.*columns.*posture"):
+        action_contract(dataset)
+    assert action_contract(dataset, use_state=False).state is None
