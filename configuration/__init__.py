@@ -1,4 +1,4 @@
-"""What a VLA is: configs and the action contract. Imports no torch; the contract does without transformers too."""
+"""What a VLA is: configs and the action contract, which needs neither torch nor transformers."""
 
 from typing import TYPE_CHECKING
 

@@ -87,7 +87,7 @@ def _copies(episodes, starts, action) -> Iterator[str]:
     shapes = np.stack(
         [
             action[start + np.linspace(0, n - 1, STEPS).astype(int)] / scale
-            for start, n in zip(starts, lengths, strict=False)
+            for start, n in zip(starts[:-1], lengths, strict=True)
         ]
     ).reshape(len(episodes), -1)
     order, pairs = np.argsort(lengths, kind="stable"), []
