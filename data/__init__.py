@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .augmentation import AUGMENTATIONS, Augmented, RandomCrop, RandomShift, open_x_augmentation
     from .inspection import inspect_dataset
     from .inspection_findings import Inspection
+    from .lerobot_repair import Repair, repair_dataset
 
 # Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
 __getattr__, _ = lazy_names(
@@ -33,6 +34,7 @@ __getattr__, _ = lazy_names(
         ".augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
         ".inspection": ("inspect_dataset",),
         ".inspection_findings": ("Inspection",),
+        ".lerobot_repair": ("Repair", "repair_dataset"),
     },
 )
 
@@ -56,6 +58,7 @@ __all__ = [
     "RLDSDataset",
     "RandomCrop",
     "RandomShift",
+    "Repair",
     "ReusedBuffers",
     "StreamingStatistics",
     "VLACollator",
@@ -67,6 +70,7 @@ __all__ = [
     "inspect_dataset",
     "known_embodiment",
     "open_x_augmentation",
+    "repair_dataset",
     "statistics",
     "statistics_by_embodiment",
 ]

@@ -222,7 +222,8 @@ class LeRobotMetadata:
     def _episode_files(self) -> list[Path]:
         files = sorted((self.source.root / "meta" / "episodes").glob("*/*.parquet"))
         if not files:
-            raise DatasetError("missing file", self.source, file="meta/episodes/chunk-000/file-000.parquet")
+            problem = f"missing file; {repair_hint(self.source)}"
+            raise DatasetError(problem, self.source, file="meta/episodes/chunk-000/file-000.parquet")
         return files
 
     def _parquet(self, path: Path) -> pq.ParquetFile:
@@ -230,7 +231,8 @@ class LeRobotMetadata:
             return pq.ParquetFile(path)
         except (pa.ArrowInvalid, OSError) as error:
             file = path.relative_to(self.source.root)
-            raise DatasetError(f"not a readable parquet file: {error}", self.source, file=file) from error
+            hint = f": {repair_hint(self.source)}" if file.parts[:2] == ("meta", "episodes") else ""
+            raise DatasetError(f"not a readable parquet file: {error}{hint}", self.source, file=file) from error
 
     def _file(self, template: str, **where: object) -> str:
         return self.info[template].format(**where)
@@ -305,6 +307,14 @@ class LeRobotMetadata:
             except json.JSONDecodeError as error:
                 raise DatasetError(f"line {number} is not readable JSON: {error}", self.source, file=file) from error
         return rows
+
+
+def repair_hint(source: DatasetSource) -> str:
+    """How an episode table that lacks episodes, or is none, is made anew."""
+    return (
+        f"did its writer end without finalize()? `robovlms data repair {source} --output OTHER` rebuilds the episode "
+        "table from the rows"
+    )
 
 
 def _split_range(text: object, episodes: int) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from .errors import DatasetError
-from .lerobot_metadata import Episode, LeRobotMetadata
+from .lerobot_metadata import Episode, LeRobotMetadata, repair_hint
 
 WHOLE = ("frame_index", "episode_index", "task_index", "index")
 
@@ -60,7 +60,8 @@ def read_tables(
         if whole and (unknown := sorted(runs.keys() - metadata.episodes.keys())):
             frames = sum(stop - start for index in unknown for start, stop in runs[index])
             problem = f"the file has {frames} frames of episodes {ranges(unknown)}, which the episode table lacks"
-            raise DatasetError(f"{problem}; `episodes` chooses those of the table", source, file=file)
+            problem = f"{problem}: {repair_hint(source)}; `episodes` chooses those of the table"
+            raise DatasetError(problem, source, file=file)
         for position in positions:
             episode = episodes[position]
             found = runs.get(episode.index, [])
@@ -100,10 +101,7 @@ def check_totals(metadata: LeRobotMetadata) -> str | None:
     ]
     if not wrong:
         return None
-    return (
-        f"info.json says {'; '.join(wrong)}. Did its writer end without finalize()? `episodes` chooses those of the table "
-        "as it is"
-    )
+    return f"info.json says {'; '.join(wrong)}: {repair_hint(metadata.source)}; `episodes` chooses those of the table as it is"
 
 
 def ranges(numbers: Iterable[int]) -> str:

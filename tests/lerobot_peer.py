@@ -1,6 +1,7 @@
 """Run by an interpreter that has LeRobot: writes datasets with LeRobot, or says what LeRobot returns of one.
 
 python lerobot_peer.py write FOLDER            a dataset per variant below FOLDER
+python lerobot_peer.py leave FOLDER            a dataset of 24 episodes, without finalize()
 python lerobot_peer.py read FOLDER FILE.npz    a few window samples (history 4, chunk 5) of the dataset FOLDER
 """
 
@@ -55,7 +56,16 @@ def scene(length: int, size: tuple[int, int], seed: int, noise: bool) -> np.ndar
 
 
 def write(
-    root: Path, fps, sizes=None, encoder=None, lengths=(23, 12, 17), state=True, noise=False, files=None, **rest
+    root: Path,
+    fps,
+    sizes=None,
+    encoder=None,
+    lengths=(23, 12, 17),
+    state=True,
+    noise=False,
+    files=None,
+    finalize=True,
+    **rest,
 ):
     sizes = sizes or {"front": (64, 64), "wrist": (96, 64)}
     kind = "image" if rest.get("use_videos") is False else "video"
@@ -85,7 +95,9 @@ def write(
             frame["next.done"] = np.array([t + 1 == length])
             dataset.add_frame(frame | {"task": ["reach", "lift it", "réach"][number % 3]})
         dataset.save_episode()
-    dataset.finalize()
+    if finalize:
+        dataset.finalize()
+    return dataset
 
 
 def write_all(root: Path) -> None:
@@ -113,5 +125,7 @@ def read(folder: Path, file: Path) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "write":
         write_all(Path(sys.argv[2]))
+    elif sys.argv[1] == "leave":  # an object that lives until the interpreter ends is not finalized by its __del__
+        kept = write(Path(sys.argv[2]), 10, lengths=(5,) * 24, finalize=False, use_videos="videos" in sys.argv[2])
     else:
         read(Path(sys.argv[2]), Path(sys.argv[3]))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robovlms.data import LeRobotDataset, LeRobotWriter, inspect_dataset
+from robovlms.data import DatasetError, LeRobotDataset, LeRobotWriter, inspect_dataset, repair_dataset
 
 PYTHON = os.environ.get("ROBOVLMS_LEROBOT_PYTHON")
 PEER = Path(__file__).with_name("lerobot_peer.py")
@@ -116,3 +116,19 @@ def test_we_append_to_lerobots_dataset_and_lerobot_reads_both_parts(their_folder
         added["state"] = added["state"][:, :3]
         writer.add_episode(added | {"next.reward": np.zeros(8, np.float32)}, "added later")
     assert_lerobot_returns_the_same(folder, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["videos", "images"])
+def test_lerobot_reads_what_was_repaired(tmp_path, kind):
+    folder = tmp_path / kind
+    peer("leave", folder)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    with pytest.raises(DatasetError, match="20 frames of episodes 20-23, which the episode table lacks.*repair"):
+        LeRobotDataset(folder)
+    with pytest.raises(ValueError, match=r"cannot append.*total_episodes = 24, the episode table has 20.*repair"):
+        LeRobotWriter(folder, 10, "peer_arm", use_videos=kind == "videos", resume=True)
+    repair = repair_dataset(folder, tmp_path / "new")
+    assert before == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert (len(repair.kept), repair.listed) == (24, 20)
+    assert_lerobot_returns_the_same(tmp_path / "new", tmp_path)
+    assert inspect_dataset(tmp_path / "new", episodes=1, frames=2).problems == []

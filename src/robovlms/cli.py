@@ -23,7 +23,7 @@ COMMANDS = {
     "push": "publish a checkpoint, an adapter or a dataset on the Hub",
     "serve": "serve a checkpoint to robots and simulators over a websocket",
     "robot": "`robovlms robot evaluate`: run a policy on a robot and judge it",
-    "data": "`robovlms data inspect`: look at a dataset and find what is wrong with it",
+    "data": "`robovlms data inspect` looks at a dataset and finds what is wrong with it; `data repair`",
     "backbones": "which families of vision-language models serve which structure",
     "convert-original": "convert a checkpoint of the original RoboVLMs release",
 }
