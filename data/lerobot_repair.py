@@ -22,6 +22,9 @@ from .video import VideoError, frame_times
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 INDEX = ("episode_index", "frame_index", "task_index")
 
+SPAN = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")  # of an episode in a video
+Span = tuple[int, int, float, float]
+
 
 @dataclass
 class Recording:
@@ -38,7 +41,7 @@ class Recording:
     stop: int
     tasks: list[int]
     listed: dict | None = None
-    videos: dict[str, tuple[int, int, float, float]] = field(default_factory=dict)
+    videos: dict[str, Span] = field(default_factory=dict)
     fault: str | None = None
     index: int = -1
 
@@ -192,27 +195,26 @@ def _place_videos(root: Path, key: str, fps: float, recordings: list[Recording],
     An episode that the table lacks is placed only where it continues an unbroken count of episodes, and where the
     pictures of its file are used up in the end: else it could be shown another episode's.
     """
-    times = {}
+    times: dict[tuple[int, int], np.ndarray] = {}
     for path in sorted((root / "videos" / key).glob("chunk-*/file-*.mp4")):
         try:
             times[_place(path)] = frame_times(path)
         except VideoError as error:
             unreadable.append(f"{path.relative_to(root).as_posix()}: {error}")
-    cells = [f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp", "to_timestamp")]
-    told = [one.listed and tuple(one.listed.get(cell) for cell in cells) for one in recordings]
-    of_table = {row[:2] for row in told if row}
+    told = [_told_span(one, key) for one in recordings]
+    of_table = {(span[0], span[1]) for span in told if span}
     taken: dict[tuple[int, int], int] = {}  # pictures of each file that have an episode
     unsure: dict[tuple[int, int], list[Recording]] = {}  # episodes placed since the last that the table knows
     at, before = (0, 0), -1
-    for one, row in zip(recordings, told, strict=True):
-        if row and row[:2] in times:
-            place, one.videos[key] = row[:2], row
-            first = int(np.searchsorted(times[place], row[2] - 0.5 / fps))
+    for one, span in zip(recordings, told, strict=True):
+        if span and (span[0], span[1]) in times:
+            place, one.videos[key] = (span[0], span[1]), span
+            first = int(np.searchsorted(times[place], span[2] - 0.5 / fps))
             if first != taken.get(place, 0):
                 _leave_out(unsure.get(place, ()), key)
             unsure[place] = []
-        elif row or one.number != before + 1:
-            one.fault = one.fault or f"its video of {key!r} " + ("cannot be read" if row else "could be any")
+        elif span or one.number != before + 1:
+            one.fault = one.fault or f"its video of {key!r} " + ("cannot be read" if span else "could be any")
             continue
         else:
             free = [file for file in sorted(times) if file == at or (file > at and file not in of_table)]
@@ -229,6 +231,13 @@ def _place_videos(root: Path, key: str, fps: float, recordings: list[Recording],
     for place, several in unsure.items():
         if taken[place] < len(times.get(place, ())):
             _leave_out(several, key)
+
+
+def _told_span(one: Recording, key: str) -> Span | None:
+    """Where the old episode table says that the pictures are."""
+    row = one.listed or {}
+    chunk, file, begin, end = (row.get(f"videos/{key}/{name}") for name in SPAN)
+    return None if chunk is None or file is None or begin is None or end is None else (chunk, file, begin, end)
 
 
 def _leave_out(recordings: Iterable[Recording], key: str) -> None:
@@ -249,8 +258,7 @@ def _write(repair: Repair, root: Path, made: Path, tasks: dict[int, str]) -> Non
         row |= dict(zip(("data/chunk_index", "data/file_index"), one.place, strict=True))
         row |= {"dataset_from_index": begin, "dataset_to_index": begin + one.length}
         for key, where in one.videos.items():
-            names = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
-            row |= {f"videos/{key}/{name}": value for name, value in zip(names, where, strict=True)}
+            row |= {f"videos/{key}/{name}": value for name, value in zip(SPAN, where, strict=True)}
         rows.append(row)
         begin += one.length
     for place, recordings in by_place.items():

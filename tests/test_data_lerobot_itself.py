@@ -123,7 +123,7 @@ def test_lerobot_reads_what_was_repaired(tmp_path, kind):
     folder = tmp_path / kind
     peer("leave", folder)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    with pytest.raises(DatasetError, match="20 frames of episodes 20-23, which the episode table lacks.*repair"):
+    with pytest.raises(DatasetError, match=r"20 frames of episodes 20-23, which the episode table lacks.*repair"):
         LeRobotDataset(folder)
     with pytest.raises(ValueError, match=r"cannot append.*total_episodes = 24, the episode table has 20.*repair"):
         LeRobotWriter(folder, 10, "peer_arm", use_videos=kind == "videos", resume=True)
