@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig, PeftModel
+from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
@@ -12,11 +13,21 @@ from . import STRUCTURES, RoboVLMPreTrainedModel
 
 def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
     """Adapters, head and action tokens, and the VLA's config, from which `load_adapter` makes the rest."""
-    vla = peft_model.get_base_model()
-    if not isinstance(vla, RoboVLMPreTrainedModel):
-        raise TypeError(f"peft_model must adapt a VLA, got one of {type(vla).__name__}.")
+    vla = base_vla(peft_model)
     peft_model.save_pretrained(str(folder), save_embedding_layers=False)
     vla.config.save_pretrained(folder)
+
+
+def base_vla(model: nn.Module) -> RoboVLMPreTrainedModel:
+    """The VLA below adapters, or the model itself where it has none.
+
+    Raises:
+        TypeError: if that is no VLA.
+    """
+    vla = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not isinstance(vla, RoboVLMPreTrainedModel):
+        raise TypeError(f"model must be a VLA, or adapters of one, got {type(vla).__name__}.")
+    return vla
 
 
 def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:

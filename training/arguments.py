@@ -6,6 +6,7 @@ Imports neither torch nor transformers, so that `robovlms train --help` answers 
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..configuration.action_contract import NormalizationMode
 from ..configuration.head_configs import HEAD_CONFIGS
 
 STRUCTURE_NAMES = ("interleaved_continuous", "one_step_continuous", "one_step_discrete", "policy_head_continuous")
@@ -78,10 +79,7 @@ class VLAArguments:
         default=True,
         metadata={"help": "Whether the policy sees the proprioceptive state (the discrete structure never does)."},
     )
-    normalization: str = field(
-        default="min_max",
-        metadata={"help": "Of actions and state.", "choices": ["quantile", "min_max", "mean_std", "none"]},
-    )
+    normalization: NormalizationMode = field(default="min_max", metadata={"help": "Of actions and state."})
     grounding_loss_weight: float = field(
         default=2.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
     )

@@ -40,7 +40,7 @@ def build_vla(
         return vla, processor
     backbone = _backbone(arguments, dataset, contracts, folder)
     processor = _processor(arguments, backbone, contracts, dataset)
-    fields = {"head_config": _head_config(arguments)} | processor.model_fields
+    fields: dict[str, Any] = {"head_config": _head_config(arguments)} | processor.model_fields
     if not arguments.is_discrete:
         fields |= {
             "grounding_dim": _grounding_dim(dataset) if arguments.grounding_loss_weight else 0,

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from ..configuration.action_contract import ActionContract
+from ..configuration.configuration_robovlms import RoboVLMConfig
 from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
 from ..modeling_robovlms.modeling_robovlms import OWN_MODULES
 from ..processing.processing_robovlms import RoboVLMProcessor
@@ -56,12 +57,15 @@ def start_from(
         another size.
 
     Raises:
-        ValueError: if weights of the backbone are missing or differ in size.
+        ValueError: if the checkpoint is no VLA, or weights of the backbone are missing or differ in size.
     """
-    old = RoboVLMProcessor.from_pretrained(checkpoint)
-    processor = RoboVLMProcessor(old.backbone_processor, **(old.to_dict() | {"contracts": contracts}))
-    contract = next(iter(processor.contracts.values()))
     config = AutoConfig.from_pretrained(checkpoint)
+    if not isinstance(config, RoboVLMConfig):
+        raise ValueError(f"{checkpoint} holds the config of a {config.model_type!r}, not that of a VLA.")
+    old = RoboVLMProcessor.from_pretrained(checkpoint)
+    own: dict[str, Any] = old.to_dict() | {"contracts": contracts}
+    processor = RoboVLMProcessor(old.backbone_processor, **own)
+    contract = next(iter(processor.contracts.values()))
     fields = config.to_dict() | {
         "action_dim": contract.action_dim,
         "gripper_dims": list(contract.gripper_dims),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers.hf_argparser import HfArgumentParser
+from transformers.hf_argparser import DataClassType, HfArgumentParser
 
 
 def parse_arguments(
@@ -32,7 +32,8 @@ def parse_arguments(
 
 def build_parser(dataclasses: Sequence[type], prog: str, description: str | None = None) -> HfArgumentParser:
     """The parser of `parse_arguments`, for its help."""
-    parser = HfArgumentParser(list(dataclasses), prog=prog, description=description, allow_abbrev=False)
+    types = [DataClassType(one) for one in dataclasses]
+    parser = HfArgumentParser(types, prog=prog, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.yaml", help="the same options as a file; flags go before it")
     return parser
 
@@ -56,7 +57,7 @@ def _set_defaults(parser: HfArgumentParser, options: dict[str, Any], file: Path)
         value = _as_flag(value, several=action.nargs in ("+", "*"))
         if action.choices is not None and value not in action.choices:
             raise ValueError(f"{file}: {name} must be one of {list(action.choices)}, got {value!r}.")
-        if isinstance(value, list) and action.type is not None:
+        if isinstance(value, list) and callable(action.type):
             value = [action.type(item) for item in value]
         parser.set_defaults(**{name: value})
         action.required = False

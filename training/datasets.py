@@ -95,10 +95,11 @@ def build_dataset(
         datasets = [Augmented(dataset, AUGMENTATIONS[arguments.augmentation]()) for dataset in datasets]
     if len(datasets) == 1:
         return datasets[0]
-    weights = [spec.weight for spec in specs]
-    if any(weight is not None for weight in weights) and None in weights:
-        raise ValueError(f"dataset: give every dataset of a mixture a 'weight', or none, got {weights}.")
-    return Mixture(datasets, arguments.mixture_weights if None in weights else weights)
+    weights = [spec.weight for spec in specs if spec.weight is not None]
+    if weights and len(weights) < len(specs):
+        given = [spec.weight for spec in specs]
+        raise ValueError(f"dataset: give every dataset of a mixture a 'weight', or none, got {given}.")
+    return Mixture(datasets, weights or arguments.mixture_weights)
 
 
 def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotDataset | CalvinDataset | RLDSDataset:

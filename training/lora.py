@@ -36,12 +36,13 @@ def lora_config(
     trained_in_full = [name for name in TRAINED_IN_FULL if _has_parameters(vla, name)]
     if isinstance(vla, OneStepDiscreteVLA):
         options.setdefault("trainable_token_indices", _action_rows(vla))
+    options.setdefault("target_modules", "|".join(_linear_layers(vla, tower) for tower in towers))
     return LoraConfig(
         r=rank,
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=dropout,
         modules_to_save=trained_in_full or None,
-        **{"target_modules": "|".join(_linear_layers(vla, tower) for tower in towers)} | options,
+        **options,
     )
 
 
@@ -62,7 +63,8 @@ def _has_parameters(vla: nn.Module, name: str) -> bool:
 def _action_rows(vla: OneStepDiscreteVLA) -> dict[str, list[int]]:
     """The action tokens' rows of the vocabulary where they are written, and where they are read if the structure reads
     them; PEFT carries rows of the embedding that the output layer shares over to it."""
-    embed, output = vla.get_input_embeddings(), vla.get_output_embeddings()
+    embed, output = vla.get_input_embeddings(), vla.runner.output_layer
+    assert output is not None  # actions are read from its logits
     modules = [embed] if output.weight is embed.weight else [output]
     if not vla.config.is_parallel and embed not in modules:
         modules.append(embed)

@@ -11,10 +11,11 @@ import torch
 from datasets import Dataset
 from torch.nn import functional as F
 from transformers import PreTrainedModel
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from ..processing.processing_robovlms import RoboVLMProcessor
-from .trajectories import Trajectory, action_log_probs, join_decisions
+from .trajectories import Trajectory, action_log_probs, action_token_ids, join_decisions
 
 
 @dataclass
@@ -49,6 +50,9 @@ class TrajectoryDPOTrainer(DPOTrainer):
     narrow range of its versions. Logged as TRL does: `rewards/margins`, `rewards/accuracies`, ...
     """
 
+    model: torch.nn.Module
+    ref_model: torch.nn.Module | None
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -66,7 +70,7 @@ class TrajectoryDPOTrainer(DPOTrainer):
         if ref_model is None and options.get("peft_config") is None:
             ref_model = copy.deepcopy(model)
         self.pairs = {"train": list(pairs), "eval": list(eval_pairs or [])}
-        self.action_token_ids = processing_class.action_tokenizer.token_ids
+        self.action_token_ids = action_token_ids(processing_class)
         self.pad_token_id = processing_class.tokenizer.pad_token_id
         super().__init__(
             model=model,
@@ -104,19 +108,22 @@ class TrajectoryDPOTrainer(DPOTrainer):
         better = self.beta * (chosen - reference_chosen)
         worse = self.beta * (rejected - reference_rejected)
         margins = better - worse
-        for name, value in {
+        measured: dict[str, torch.Tensor] = {
             "rewards/chosen": better,
             "rewards/rejected": worse,
             "rewards/margins": margins,
             "rewards/accuracies": (margins > 0).float(),
             "logps/chosen": chosen,
             "logps/rejected": rejected,
-        }.items():
-            mean = self.accelerator.gather(value.detach()).mean().item()
-            self._metrics["train" if self.model.training else "eval"][name].append(mean)
+        }
+        for name, value in measured.items():
+            gathered = self.accelerator.gather(value.detach())
+            assert isinstance(gathered, torch.Tensor)
+            self._metrics["train" if self.model.training else "eval"][name].append(gathered.mean().item())
         tokens = int((trajectory < len(chosen)).sum()) * inputs["completion_ids"].shape[1]
         losses = {"sigmoid": -F.logsigmoid(margins).mean(), "sft": -chosen.sum() / tokens}
-        return sum(weight * losses[name] for name, weight in zip(self.loss_types, self.loss_weights, strict=True))  # pyright: ignore[reportReturnType]
+        weights = zip(self.loss_types, self.loss_weights, strict=True)
+        return torch.stack([weight * losses[name] for name, weight in weights]).sum()
 
     def _episode_log_probs(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], trajectory: torch.Tensor
@@ -124,7 +131,8 @@ class TrajectoryDPOTrainer(DPOTrainer):
         """Log-probabilities of the preferred and of the rejected episodes, `(pairs,)` each."""
         decisions = action_log_probs(model, inputs, self.action_token_ids)[0].sum(dim=1)
         episodes = decisions.new_zeros(int(trajectory[-1]) + 1).index_add(0, trajectory, decisions)
-        return episodes.chunk(2)
+        preferred, rejected = episodes.chunk(2)
+        return preferred, rejected
 
 
 def _numbers(split: str, count: int) -> Dataset:

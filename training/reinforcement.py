@@ -1,17 +1,26 @@
 """GRPO on episodes: TRL's trainer, with rollouts of a simulator in the place of generated text."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ..evaluation.environments import EnvironmentPool
 from ..evaluation.rollout import Episode
 from ..processing.processing_robovlms import RoboVLMProcessor
-from .trajectories import SamplingPolicy, Trajectory, action_log_probs, join_decisions, sample_trajectories
+from .trajectories import (
+    SamplingPolicy,
+    Trajectory,
+    action_log_probs,
+    action_token_ids,
+    join_decisions,
+    sample_trajectories,
+)
 
 
 def success(trajectory: Trajectory) -> float:
@@ -35,6 +44,11 @@ class EpisodeGRPOTrainer(GRPOTrainer):
     The other arguments are TRL's. Two of its private methods are replaced, hence the narrow range of its versions.
     """
 
+    args: GRPOConfig
+    model: torch.nn.Module
+    ref_model: torch.nn.Module | None
+    processing_class: RoboVLMProcessor
+
     def __init__(
         self,
         model: str | PreTrainedModel,
@@ -53,11 +67,11 @@ class EpisodeGRPOTrainer(GRPOTrainer):
             args=args,
             train_dataset=train_dataset,
             processing_class=processing_class,
-            reward_funcs=[reward],
+            reward_funcs=[reward],  # pyright: ignore[reportArgumentType]  (TRL's trainer asks for one; ours calls it)
             **options,
         )
         self.environments, self.max_steps, self.reward = environments, max_steps, reward
-        self.action_token_ids = processing_class.action_tokenizer.token_ids
+        self.action_token_ids = action_token_ids(processing_class)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Run the episodes; returns one row per decision that has something to teach."""
@@ -75,7 +89,7 @@ class EpisodeGRPOTrainer(GRPOTrainer):
             if advantage or self.beta
         ]
         # Micro-batches are of one size: what is missing is filled with rows that do not count.
-        chunks = self.args.steps_per_generation
+        chunks = self._micro_batches
         spare = -len(taught) % chunks if taught else chunks
         filler = next(decision for trajectory in trajectories for decision in trajectory.decisions)
         decisions = [decision for decision, _ in taught] + [filler] * spare
@@ -87,8 +101,18 @@ class EpisodeGRPOTrainer(GRPOTrainer):
         if self.num_iterations > 1 or chunks > self.args.gradient_accumulation_steps:
             batch["old_per_token_logps"] = self._log_probs_now(self.model, batch)
         if self.beta:
-            batch["ref_per_token_logps"] = self._log_probs_now(self.ref_model, batch)
+            reference, context = self.ref_model, nullcontext()
+            if reference is None:  # the model without its adapter
+                reference, context = self.model, model.disable_adapter()
+            with context:
+                batch["ref_per_token_logps"] = self._log_probs_now(reference, batch)
         return batch
+
+    @property
+    def _micro_batches(self) -> int:
+        """Of one round of episodes; TRL has chosen a number where none was given."""
+        assert self.args.steps_per_generation is not None
+        return self.args.steps_per_generation
 
     def _episode_advantages(self, trajectories: list[Trajectory]) -> torch.Tensor:
         """How much better each of this process's episodes was than its group, 0 for crashed ones."""
@@ -115,7 +139,7 @@ class EpisodeGRPOTrainer(GRPOTrainer):
     def _log_probs_now(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Log-probabilities of all rows, in micro-batches."""
         names = [name for name in batch if name not in ("advantages", "num_items_in_batch")]
-        size = max(1, len(batch["prompt_ids"]) // self.args.steps_per_generation)
+        size = max(1, len(batch["prompt_ids"]) // self._micro_batches)
         parts = [
             action_log_probs(
                 model,

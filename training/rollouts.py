@@ -10,6 +10,7 @@ from torch import distributed
 from transformers import Trainer, TrainerCallback
 
 from ..evaluation import EvaluationRecord, evaluate
+from ..modeling_robovlms.adapters import base_vla
 from ..processing.processing_robovlms import RoboVLMProcessor
 from ..serving import Policy
 
@@ -61,8 +62,7 @@ def suite_score(
     """Scores a model on a suite; `options` are those of `robovlms.evaluation.evaluate`."""
 
     def score(model: torch.nn.Module) -> EvaluationRecord:
-        model = model.get_base_model() if hasattr(model, "get_base_model") else model
-        policy = Policy(model, processor, embodiment)
+        policy = Policy(base_vla(model), processor, embodiment)
         record, _ = evaluate(policy, suite, controls=False, films=0, progress=False, **options)
         return record
 

@@ -10,6 +10,8 @@ import torch
 from torch.utils.data import Dataset
 from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
 
+from ..data import LeRobotDataset
+
 GRID = 8
 
 
@@ -38,7 +40,7 @@ class SceneQuestions(Dataset):
         things: those asked about, in turn.
     """
 
-    def __init__(self, windows: Dataset, names: Sequence[str], things: Sequence[str]):
+    def __init__(self, windows: LeRobotDataset, names: Sequence[str], things: Sequence[str]):
         self.windows, self.things = windows, list(things)
         self._columns = [[names.index(f"{thing}_{axis}") for axis in "xy"] for thing in self.things]
 

@@ -66,7 +66,7 @@ def write_scratch_backbone(
         },
         image_token_id=ids("<image>"),
         scale_factor=2,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=tokenizer.pad_token_id,  # pyright: ignore[reportCallIssue]  (a property that config.json has too)
         tie_word_embeddings=True,
     )
     edge = {"longest_edge": image_size}

@@ -19,7 +19,7 @@ from .freezing import freeze
 from .lora import lora_config
 from .monitoring import monitor
 from .rollouts import Rollouts, suite_score
-from .vla_trainer import VLATrainer
+from .vla_trainer import VLATrainer, output_folder
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
     freezing, lora, rollouts = freezing or FreezingArguments(), lora or LoRAArguments(), rollouts or RolloutArguments()
     if training.hub_token is not None:
         raise ValueError("hub_token would be stored in clear text with the checkpoints: run `hf auth login` instead.")
-    work = Path(training.output_dir)
+    work = output_folder(training)
     output = Path(arguments.checkpoint or work)
     set_seed(training.seed)
     dataset = build_dataset(arguments)

@@ -1,7 +1,7 @@
 """Episodes run with sampled action tokens, kept as what reinforcement and preference learning train on."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..evaluation.environments import EnvironmentPool
 from ..evaluation.rollout import Episode, EpisodeResult, rollout
+from ..modeling_robovlms.adapters import base_vla
 from ..modeling_robovlms.image_inputs import is_image_input, per_row
 from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
 from ..processing.processing_robovlms import RoboVLMProcessor
@@ -34,29 +35,32 @@ class SamplingPolicy:
     A policy of the rollout engine. `n_action_steps` of the contract are executed per decision.
 
     Args:
-        model: a `OneStepDiscreteVLA` with uniform bins, written one after another.
+        model: a `OneStepDiscreteVLA` with uniform bins, written one after another; with or without adapters.
         processor: its processor.
         temperature: of the distribution that tokens are drawn from.
         embodiment: which contract to use; may be left out where the processor has one.
 
     Raises:
-        ValueError: if the model's tokens have no probabilities that the trainers here could follow.
+        TypeError, ValueError: if the model's tokens have no probabilities that the trainers here could follow.
     """
 
     def __init__(
         self,
-        model: OneStepDiscreteVLA,
+        model: torch.nn.Module,
         processor: RoboVLMProcessor,
         temperature: float = 1.0,
         embodiment: str | None = None,
     ):
-        config = model.config
+        vla = base_vla(model)
+        if not isinstance(vla, OneStepDiscreteVLA):
+            raise TypeError(f"model must be a OneStepDiscreteVLA, got {type(vla).__name__}.")
+        config = vla.config
         if config.is_parallel or not (config.is_uniform and config.restricted):
             raise ValueError(
                 "Reinforcement and preference learning need action_tokenizer = 'uniform', decoding = 'autoregressive' "
                 f"and restricted = True, got {config.action_tokenizer!r}, {config.decoding!r} and {config.restricted}."
             )
-        self.model, self.processor, self.temperature = model, processor, temperature
+        self.model, self.processor, self.temperature = vla, processor, temperature
         self.contract = processor.contract(embodiment)
         self.decisions: dict[int, list[Decision]] = {}
         self._actions: dict[int, deque[np.ndarray]] = {}
@@ -97,7 +101,7 @@ def sample_trajectories(
     return trajectories
 
 
-def split_rows(inputs: dict[str, torch.Tensor]) -> list[Decision]:
+def split_rows(inputs: Mapping[str, torch.Tensor]) -> list[Decision]:
     """A batch of prompts to one dict per row, without padding."""
     ids, real = inputs["input_ids"].cpu(), inputs["attention_mask"].bool().cpu()
     decisions: list[Decision] = [{} for _ in ids]
@@ -161,5 +165,13 @@ def action_log_probs(
 
 
 OWN_NAMES = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
+
+
+def action_token_ids(processor: RoboVLMProcessor) -> Sequence[int]:
+    """The ids of the tokens that actions are written in; ValueError where actions are not written as tokens."""
+    if processor.action_tokenizer is None:
+        raise ValueError("processing_class writes no action tokens: make it with action_bins.")
+    return processor.action_tokenizer.token_ids
+
 
 __all__ = ["SamplingPolicy", "Trajectory", "action_log_probs", "join_decisions", "sample_trajectories"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo
+from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from .block_trainer import BlockTrainer
@@ -25,6 +26,12 @@ RECIPE = (
 )
 
 
+def output_folder(training: TrainingArguments) -> Path:
+    """Where a run writes; transformers has chosen a folder where none was named."""
+    assert training.output_dir is not None
+    return Path(training.output_dir)
+
+
 class VLATrainer(BlockTrainer):
     """`transformers.Trainer` with `push_to_hub=True` as a VLA needs it: model, processor with its contract, code, card,
     training recipe and curves in one commit per push, and nothing of this machine. Draws samples in blocks, as its base does.
@@ -36,7 +43,7 @@ class VLATrainer(BlockTrainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
         if self.args.should_save:
-            folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+            folder = output_folder(self.args) if output_dir is None else Path(output_dir)
             (folder / "training_args.bin").unlink(missing_ok=True)
             if not (folder / "config.json").exists():  # an adapter's files say nothing of the VLA
                 self.accelerator.unwrap_model(self.model).config.save_pretrained(folder)
@@ -60,6 +67,8 @@ class VLATrainer(BlockTrainer):
         card."""
         from robovlms.publishing.push import push  # the package's face: above this folder
 
+        if self.hub_model_id is None:
+            raise ValueError("hub_model_id is not known: train with push_to_hub=True, or call push_to_hub.")
         self.write_recipe(folder)
         return push(
             folder,
@@ -89,7 +98,8 @@ class VLATrainer(BlockTrainer):
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
-        return self.publish(self.args.output_dir, commit_message, token, revision, license=license, datasets=dataset)
+        folder = output_folder(self.args)
+        return self.publish(folder, commit_message, token, revision, license=license, datasets=dataset)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         if self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END:
