@@ -189,7 +189,6 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         return frame_mask
 
     def new_cache(self, batch: int) -> VLACache:
-        """Empty streaming state for `batch` rows."""
         return VLACache(self.head.new_state(batch))
 
     @torch.inference_mode()

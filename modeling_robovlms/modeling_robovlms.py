@@ -18,6 +18,7 @@ from ..configuration.configuration_robovlms import RoboVLMConfig
 from ..configuration.saving import complete_checkpoint, write_card
 from .backbone import Backbone, backbone_runner
 from .loading import published_names_to_own, quantizing_the_backbone_only, require_image_input, take_quantization
+from .streaming import VLACache
 
 if TYPE_CHECKING:  # a checkpoint's model does without it
     from ..configuration.action_contract import ActionContract
@@ -337,6 +338,10 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         model reads of them, `(images, tokens, hidden_size)`; `image_inputs` are the processor's other image outputs.
         """
         return self.runner.encode_images(pixel_values, **image_inputs)
+
+    def new_cache(self, batch: int) -> VLACache:
+        """An empty streaming state for `batch` rows."""
+        raise NotImplementedError
 
     def predict_action_chunk(self, *args: Any, **inputs: Any) -> torch.Tensor:
         """The newest frame's chunk of normalised actions, `(batch, chunk, action_dim)`; see the structures."""

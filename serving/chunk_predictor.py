@@ -10,9 +10,10 @@ from transformers import AutoModel, AutoProcessor
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..configuration.action_contract import ActionContract
-from ..modeling_robovlms.adapters import load_adapter
-from ..modeling_robovlms.continuous import ContinuousVLA
+from ..modeling_robovlms.adapters import base_vla, load_adapter
 from ..modeling_robovlms.heads import ChunkOverlap
+from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
+from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .overlap import RunningChunk, overlap_weights
@@ -51,7 +52,7 @@ class ChunkPredictor:
 
     def __init__(
         self,
-        model: ContinuousVLA,
+        model: RoboVLMPreTrainedModel,
         processor: RoboVLMProcessor,
         embodiment: str | None = None,
         n_action_steps: int | None = None,
@@ -71,7 +72,7 @@ class ChunkPredictor:
         if find_adapter_config_file(name_or_path) is None:
             model = AutoModel.from_pretrained(name_or_path, **model_options)
         else:
-            model = load_adapter(name_or_path, **model_options).get_base_model()
+            model = base_vla(load_adapter(name_or_path, **model_options))
         return cls(model, AutoProcessor.from_pretrained(name_or_path), embodiment, n_action_steps)
 
     @property
@@ -107,7 +108,8 @@ class ChunkPredictor:
             state=self._states(observations),
             embodiment=self.contract.embodiment,
         ).to(self.model.device)
-        if getattr(self.model.config, "action_tokenizer", None) == "fast":  # the processor alone can decode it
+        if isinstance(self.model, OneStepDiscreteVLA) and not self.model.config.is_uniform:
+            # The processor alone can decode it.
             tokens = self.model.predict_tokens(**inputs).cpu().numpy()
             chunks = self.processor.decode_action_tokens(tokens, embodiment=self.contract.embodiment)
             if overlap is None:
@@ -162,7 +164,7 @@ class ChunkPredictor:
         return np.stack([observation["state"] for observation in observations])[:, None]
 
 
-def require_fit(model: ContinuousVLA, processor: RoboVLMProcessor, contract: ActionContract) -> None:
+def require_fit(model: RoboVLMPreTrainedModel, processor: RoboVLMProcessor, contract: ActionContract) -> None:
     """Raises ValueError where the model was made for another contract or processor."""
     for name in ("action_dim", "gripper_dims", "chunk_size", "state_dim", "window_size"):
         ours, theirs = getattr(contract, name), getattr(model.config, name)

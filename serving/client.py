@@ -271,7 +271,9 @@ def packb(message: Any) -> bytes:
     Raises:
         TypeError: for what is neither plain data nor an array of numbers.
     """
-    return msgpack.packb(message, default=_encode)
+    packed = msgpack.packb(message, default=_encode)
+    assert packed is not None
+    return packed
 
 
 def unpackb(data: bytes) -> Any:

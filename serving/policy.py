@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ..modeling_robovlms.continuous import ContinuousVLA
+from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .chunk_predictor import ChunkPredictor, Observation
@@ -31,7 +31,7 @@ class Policy:
 
     def __init__(
         self,
-        model: ContinuousVLA,
+        model: RoboVLMPreTrainedModel,
         processor: RoboVLMProcessor,
         embodiment: str | None = None,
         n_action_steps: int | None = None,

@@ -75,7 +75,8 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         raise ValueError("--tls-key needs --tls-certificate.")
     dtype = {} if options.dtype is None else {"dtype": options.dtype}
     predictor = ChunkPredictor.from_pretrained(options.checkpoint, options.embodiment, options.n_action_steps, **dtype)
-    predictor.model.to(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    predictor.model.to(device)  # pyright: ignore[reportArgumentType]  (transformers' wrapper of `to` loses its self)
     layout = ObservationLayout.of_contract(predictor.contract, options.resize, limits).with_keys(table)
     server = PolicyServer(predictor, Path(options.checkpoint).name, layout, limits, options.token, tls)
     asyncio.run(serve_until_told(server, options.host, options.port, "wss" if tls else "ws"))
