@@ -45,7 +45,7 @@ class GripperChoice(StrictRecord):
         """The gripper of an action with these names; raises ValueError listing them where its name is not there."""
         if self.dim is not None:
             return GripperSpec(self.dim, self.open_value, self.closed_value)
-        if self.name not in names:
+        if self.name is None or self.name not in names:
             raise ValueError(f"grippers: no action dimension is called {self.name!r}, there are {list(names)}.")
         return GripperSpec(list(names).index(self.name), self.open_value, self.closed_value)
 
@@ -90,6 +90,7 @@ def action_contract(
         fields = _measured(dataset, fields, known)
     action_names = dataset.action_names
     crop_of = getattr(dataset, "random_crop", lambda camera: None)
+    shapes: dict[str, tuple[int, int]] = dataset.camera_shapes
     if grippers is not None:
         grippers = tuple(one.among(action_names) if isinstance(one, GripperChoice) else one for one in grippers)
     if units is None:
@@ -103,7 +104,7 @@ def action_contract(
         embodiment=dataset.embodiment,
         action=_vector(action_names, units, computed["action"], normalization),
         state=state,
-        cameras=tuple(CameraSpec(name, *shape, crop_of(name)) for name, shape in dataset.camera_shapes.items()),
+        cameras=tuple(CameraSpec(name, height, width, crop_of(name)) for name, (height, width) in shapes.items()),
         control_frequency=float(dataset.fps),
         chunk_size=dataset.chunk_size,
         n_action_steps=n_action_steps,

@@ -135,7 +135,7 @@ def check_tables(
             problems.append(DatasetError(problem, metadata.source, episode.index, episode.data_file))
 
     for key in finite:
-        report(~np.isfinite(tables.columns[key]).all(axis=1), f"non-finite values in {key!r}")
+        report(np.asarray(~np.isfinite(tables.columns[key]).all(axis=1)), f"non-finite values in {key!r}")
     frames = np.concatenate([np.arange(episode.length) for episode in episodes])
     report(np.not_equal(tables.columns["frame_index"][:, 0], frames), "frame_index does not count from 0")
     late: np.ndarray = np.abs(tables.columns["timestamp"][:, 0].astype(np.float64) - frames / metadata.fps)

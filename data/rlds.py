@@ -189,7 +189,15 @@ class RLDSDataset(Dataset):
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             partial = file.with_name(f"{key}.{os.getpid()}.npz")
-            np.savez(partial, **self._index())
+            found = self._index()
+            np.savez(
+                partial,
+                places=found["places"],
+                starts=found["starts"],
+                action=found["action"],
+                state=found["state"],
+                instructions=found["instructions"],
+            )
             partial.replace(file)
         with np.load(file, allow_pickle=False) as index:
             self._places, self.episode_starts, self.action = index["places"], index["starts"], index["action"]

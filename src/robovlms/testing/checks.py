@@ -109,7 +109,7 @@ def make(folder: str | Path, structure: str, cameras: int = 2, image_options: Ma
     chosen = STRUCTURES[structure]
     contract = example_contract(window_size=chosen.window)
     contract = contract.replace(cameras=contract.cameras[:cameras])
-    options = {"image_options": image_options}
+    options: dict[str, Any] = {"image_options": image_options}
     if chosen.is_discrete:
         contract = contract.replace(state=None, chunk_size=2)
         options["action_bins"] = 16
@@ -163,11 +163,11 @@ def gradients_reach_tokens_and_backbone(made: Made) -> None:
     """Every parameter that is not frozen is reached; action tokens and backbone for more than nothing."""
     made.vla.zero_grad()
     made.vla(**made.inputs(range(3))).loss.backward()
-    trained = {name: parameter for name, parameter in made.vla.named_parameters() if parameter.requires_grad}
-    missed = [name for name, parameter in trained.items() if parameter.grad is None]
+    gradients = {name: parameter.grad for name, parameter in made.vla.named_parameters() if parameter.requires_grad}
+    missed = [name for name, gradient in gradients.items() if gradient is None]
     assert not missed, f"no gradient reaches {missed[:3]} ({len(missed)} parameters)"
-    moved = {name.split(".")[0] for name, parameter in trained.items() if parameter.grad.any()}
-    assert moved == {name.split(".")[0] for name in trained} and "backbone" in moved, f"gradients move {moved} only"
+    moved = {name.split(".")[0] for name, gradient in gradients.items() if gradient is not None and gradient.any()}
+    assert moved == {name.split(".")[0] for name in gradients} and "backbone" in moved, f"gradients move {moved} only"
     assert made.structure.is_discrete or "action_tokens" in moved, f"gradients move {moved} only"
     made.vla.zero_grad()
 
@@ -311,10 +311,10 @@ def lora_trains_saves_and_stays_causal(made: Made) -> None:
         before = adapted(**inputs).loss
         before.backward()
         with torch.no_grad():
-            trained = [parameter for parameter in adapted.parameters() if parameter.grad is not None]
-            slope = sum(parameter.grad.square().sum() for parameter in trained)
-            for parameter in trained:
-                parameter -= 0.01 * before / slope * parameter.grad  # a step that should take off a hundredth
+            trained = [(weight, weight.grad) for weight in adapted.parameters() if weight.grad is not None]
+            slope = sum(gradient.square().sum() for _, gradient in trained)
+            for weight, gradient in trained:
+                weight -= 0.01 * before / slope * gradient  # a step that should take off a hundredth
         with torch.no_grad():
             after = adapted(**inputs).loss
         assert after < before, f"a LoRA step takes the loss from {before.item():.6f} to {after.item():.6f}"
@@ -370,15 +370,16 @@ def streaming_equals_recomputation(made: Made) -> None:
 
 def generation_equals_the_forward(made: Made) -> None:
     """Written token by token with a cache, the tokens are those that the forward would have chosen."""
-    given = observed(made.inputs([0]))
-    count = made.vla.config.num_action_tokens
+    vla, given = made.vla, observed(made.inputs([0]))
+    assert isinstance(vla, OneStepDiscreteVLA)
+    count = vla.config.num_action_tokens
     length = int(given["attention_mask"].sum()) - count
     prompt = {
         name: value[:, :length] if torch.is_tensor(value) and value.shape[:2] == given["input_ids"].shape else value
         for name, value in given.items()
     }
-    written = made.vla.predict_tokens(**prompt)
+    written = vla.predict_tokens(temperature=0.0, **prompt)
     logits = made.read(given | {"input_ids": torch.cat([prompt["input_ids"], written], dim=1)})
-    allowed = made.vla.action_token_ids
+    allowed = vla.action_token_ids
     chosen = allowed[logits[:, length - 1 : -1][..., allowed].argmax(dim=-1)]
     assert torch.equal(written, chosen), f"wrote {written.tolist()}, the forward chooses {chosen.tolist()}"

@@ -12,12 +12,12 @@ def example_statistics(width: int) -> Statistics:
     """A different, skewed range for every dimension."""
     high = [0.25 * (index + 1) for index in range(width)]
     return Statistics(
-        q01=[-0.5 * value for value in high],
-        q99=[0.75 * value for value in high],
-        min=[-value for value in high],
-        max=high,
-        mean=[0.1 * value for value in high],
-        std=[0.3 * value for value in high],
+        q01=tuple(-0.5 * value for value in high),
+        q99=tuple(0.75 * value for value in high),
+        min=tuple(-value for value in high),
+        max=tuple(high),
+        mean=tuple(0.1 * value for value in high),
+        std=tuple(0.3 * value for value in high),
         count=1000,
         origin="example",
     )
