@@ -160,7 +160,7 @@ def _say_that_no_state_is_there(dataset) -> None:
     if candidates := getattr(dataset, "state_candidates", []):
         raise ValueError(
             f"{dataset.origin}: use_state is True, and no column was taken for the state. Name it with columns = "
-            f"{{'state': ...}}, one of {candidates}, or say use_state=False."
+            f"{{'state': ...}} (RLDS: state = ...), one of {candidates}, or say use_state=False."
         )
     warnings.warn(
         f"{dataset.origin} has no proprioceptive state: the policy sees its cameras alone. use_state=False says so.",

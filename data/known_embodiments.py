@@ -17,6 +17,24 @@ OPENVLA = "github.com/openvla/openvla prismatic/vla/datasets/rlds/oxe/transforms
 
 
 @dataclass(frozen=True)
+class RLDSLayout(StrictRecord):
+    """Where RLDS releases keep what a table entry tells of.
+
+    Args:
+        names: of the RLDS datasets.
+        action, state: features of a step, joined in this order.
+        state_names: of the state's dimensions.
+        cameras: (image feature, the entry's name for it), where the two differ.
+    """
+
+    names: tuple[str, ...]
+    action: tuple[str, ...] = ("action",)
+    state: tuple[str, ...] = ("observation/state",)
+    state_names: tuple[str, ...] = ()
+    cameras: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class KnownEmbodiment(StrictRecord):
     """What is known of one robot's recordings.
 
@@ -29,7 +47,7 @@ class KnownEmbodiment(StrictRecord):
         rotation, frame, mode, grippers: as in `ActionContract`.
         sources: where each fact was read.
         notes: what surprises.
-        rlds: names of the RLDS datasets whose files follow it.
+        rlds: the RLDS datasets whose files follow it.
     """
 
     name: str
@@ -44,14 +62,17 @@ class KnownEmbodiment(StrictRecord):
     mode: Mode = UNKNOWN
     grippers: tuple[GripperSpec, ...] = ()
     notes: str = ""
-    rlds: tuple[str, ...] = ()
+    rlds: RLDSLayout | None = None
 
 
 POSE_UNITS = ("m", "m", "m", "rad", "rad", "rad", "1")
 
 BRIDGE = KnownEmbodiment(
     name="bridge",
-    rlds=("bridge_dataset", "bridge_orig"),
+    rlds=RLDSLayout(
+        names=("bridge_dataset", "bridge_orig"),
+        state_names=("x", "y", "z", "roll", "pitch", "yaw", "gripper_opening"),
+    ),
     datasets=("IPEC-COMMUNITY/bridge_orig_lerobot",),
     cameras=("image_0",),
     control_frequency=5,
@@ -86,6 +107,26 @@ FRACTAL = KnownEmbodiment(
         "cameras, 3 Hz, state: meta/info.json of the Hub id",
     ),
     notes="RT-1's robot. The state is x, y, z, quaternion (xyzw), gripper.",
+)
+
+FRACTAL_RLDS = KnownEmbodiment(
+    name="fractal_rlds",
+    rlds=RLDSLayout(
+        names=("fractal20220817_data",),
+        action=("action/world_vector", "action/rotation_delta", "action/gripper_closedness_action"),
+        state=("observation/base_pose_tool_reached", "observation/gripper_closed"),
+        state_names=("x", "y", "z", "qx", "qy", "qz", "qw", "gripper_closed"),
+    ),
+    datasets=(),
+    cameras=("image",),
+    control_frequency=3,
+    action_names=(*EULER_DELTA[:6], "gripper_closing"),
+    units=(*POSE_UNITS[:6], "1 closes, -1 opens, 0 keeps"),
+    rotation="euler_xyz",
+    frame="base",
+    mode="delta",
+    sources=(f"{OPENVLA}: rt1_dataset_transform reads these features", "features.json of the release"),
+    notes="RT-1's robot as released: the gripper's action is a change. 'fractal' is its copy with an absolute gripper.",
 )
 
 BC_Z = KnownEmbodiment(
@@ -129,6 +170,17 @@ JOINTS = tuple(f"joint_{number}" for number in range(7))
 DROID = KnownEmbodiment(
     name="droid",
     datasets=("lerobot/droid_1.0.1", "cadene/droid_1.0.1"),
+    rlds=RLDSLayout(
+        names=("droid", "droid_100"),
+        action=("action_dict/joint_position", "action_dict/gripper_position"),
+        state=("observation/joint_position", "observation/gripper_position"),
+        state_names=(*JOINTS, "gripper_closed"),
+        cameras=(
+            ("exterior_image_1_left", "exterior_1_left"),
+            ("exterior_image_2_left", "exterior_2_left"),
+            ("wrist_image_left", "wrist_left"),
+        ),
+    ),
     cameras=("exterior_1_left", "exterior_2_left", "wrist_left"),
     control_frequency=15,
     action_names=(*JOINTS, "gripper"),
@@ -190,7 +242,8 @@ SAWYER = KnownEmbodiment(
 )
 
 KNOWN_EMBODIMENTS = {
-    entry.name: entry for entry in (BRIDGE, FRACTAL, BC_Z, LANGUAGE_TABLE, DROID, CALVIN, TABLETOP, SAWYER)
+    entry.name: entry
+    for entry in (BRIDGE, FRACTAL, FRACTAL_RLDS, BC_Z, LANGUAGE_TABLE, DROID, CALVIN, TABLETOP, SAWYER)
 }
 
 

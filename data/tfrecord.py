@@ -1,7 +1,7 @@
 """TFRecord files and the `tf.train.Example`s in them, without TensorFlow."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -110,15 +110,18 @@ def _apply(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
     return result
 
 
-def parse_example(content: bytes) -> dict[str, list[bytes] | np.ndarray]:
-    """A `tf.train.Example`: name -> bytes strings, float32 or int64 numbers. Raises ValueError for what is none."""
+def parse_example(content: bytes, wanted: Collection[str] | None = None) -> dict[str, list[bytes] | np.ndarray]:
+    """A `tf.train.Example`: name -> bytes strings, float32 or int64 numbers; of the features `wanted` alone, where these
+    are given. Raises ValueError for what is none."""
     view = memoryview(content)
     found: dict[str, list[bytes] | np.ndarray] = {}
     try:
         for _, features in _fields(view):
             for _, entry in _fields(features):
                 parts = dict(_fields(entry))
-                found[bytes(parts[1]).decode()] = _values(parts.get(2, view[:0]))
+                name = bytes(parts[1]).decode()
+                if wanted is None or name in wanted:
+                    found[name] = _values(parts.get(2, view[:0]))
     except (IndexError, KeyError, UnicodeDecodeError, TypeError, struct.error) as error:
         raise ValueError(f"not a tf.train.Example: {error!r}") from error
     return found

@@ -20,10 +20,10 @@ class VLAArguments:
 
     dataset: list[str] = field(
         metadata={
-            "help": "LeRobot or CALVIN datasets, each a folder, a Hub id or a JSON object (in YAML: a mapping) with "
-            "'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'revision', 'columns', "
-            "'tolerance_s', 'format', 'mode', 'frame', 'rotation', 'grippers', 'units'. Several are mixed; several "
-            "embodiments get a contract each."
+            "help": "LeRobot, RLDS or CALVIN datasets, each a folder, a Hub id or a JSON object (in YAML: a mapping) "
+            "with 'path' and any of 'weight', 'embodiment', 'cameras', 'episodes', 'split', 'mode', 'frame', 'rotation', "
+            "'grippers', 'units'; of LeRobot 'revision', 'columns', 'tolerance_s', of RLDS 'fps', 'action', 'state', "
+            "'instruction'. Several are mixed; several embodiments get a contract each."
         }
     )
     eval_dataset: list[str] | None = field(

@@ -3,19 +3,26 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ..configuration.action_contract import ActionContract, Frame, Mode, RotationName, Statistics
 from ..configuration.serialization import StrictRecord
 from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, RLDSDataset, action_contract
 from ..data.contract import GripperChoice
+from ..data.formats import Format, find_format
 from ..data.lerobot_columns import check_columns
 from .arguments import VLAArguments
 
 # What rows of different embodiments must have in common to be one batch of one model.
 SHARED = ("action_dim", "gripper_dims", "chunk_size", "window_size", "state_dim")
 
-OF_LEROBOT = ("episodes", "revision", "columns", "tolerance_s")  # keys that CALVIN folders have no use for
+CONVENTIONS = ("mode", "frame", "rotation", "grippers", "units")
+ANY_FORMAT = ("path", "weight", "embodiment", "cameras", "split", "format", *CONVENTIONS)
+KEYS = {  # what else a dataset of each format can be told
+    "lerobot": ("episodes", "revision", "columns", "tolerance_s"),
+    "rlds": ("episodes", "fps", "action", "state", "instruction"),
+    "calvin": (),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class DatasetSpec(StrictRecord):
         revision: of a Hub id.
         columns: which of a LeRobot dataset's columns are what, where it calls them otherwise (see `LeRobotDataset`).
         tolerance_s: how far a video frame may be from its row's timestamp, of a LeRobot dataset.
-        format: "lerobot", "calvin" or "rlds".
+        fps, action, state, instruction: of an RLDS dataset: its frequency, and which features are what (`RLDSDataset`).
+        format: "lerobot", "calvin" or "rlds"; found by the folder's files by default.
         mode, frame, rotation, grippers, units: what its actions mean, where its files don't say; as in `action_contract`.
     """
 
@@ -45,7 +53,11 @@ class DatasetSpec(StrictRecord):
     revision: str | None = None
     columns: dict | None = None
     tolerance_s: float | None = None
-    format: Literal["lerobot", "calvin", "rlds"] = "lerobot"
+    fps: float | None = None
+    action: tuple[str, ...] | None = None
+    state: tuple[str, ...] | None = None
+    instruction: str | None = None
+    format: Format | None = None
     mode: Mode | None = None
     frame: Frame | None = None
     rotation: RotationName | None = None
@@ -55,30 +67,39 @@ class DatasetSpec(StrictRecord):
     def validate(self) -> None:
         if self.weight is not None and not self.weight > 0:
             raise ValueError(f"DatasetSpec.weight must be positive, got {self.weight}.")
-        if self.tolerance_s is not None and not self.tolerance_s > 0:
-            raise ValueError(f"DatasetSpec.tolerance_s must be positive, got {self.tolerance_s}.")
+        for name in ("tolerance_s", "fps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"DatasetSpec.{name} must be positive, got {value}.")
         check_columns(self.columns)
-        given = [name for name in OF_LEROBOT if getattr(self, name) is not None]
-        if self.format != "lerobot" and given:
+        format = self.format or find_format(self.path)
+        others = {key for keys in KEYS.values() for key in keys} - set(KEYS[format])
+        if given := sorted(self.said(sorted(others))):
+            allowed = [*ANY_FORMAT, *KEYS[format]]
             raise ValueError(
-                f"DatasetSpec: {', '.join(given)} are of LeRobot datasets, not of CALVIN or RLDS folders."
+                f"DatasetSpec: {self.path!r} is of format {format!r}, which has no {', '.join(given)}; it has {allowed}."
             )
+
+    def said(self, names: Sequence[str]) -> dict[str, Any]:
+        """Those of the fields `names` that have a value."""
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def conventions(self) -> dict[str, Any]:
         """What it says of its actions, for `action_contract`."""
-        values = {name: getattr(self, name) for name in ("mode", "frame", "rotation", "grippers", "units")}
-        return {name: value for name, value in values.items() if value is not None}
+        return self.said(CONVENTIONS)
 
     @classmethod
     def parse(cls, text: str) -> "DatasetSpec":
-        """A folder, a Hub id, or a JSON object of this class's fields."""
+        """A folder, a Hub id, or a JSON object of this class's fields (one feature of `action` or `state` as it is)."""
         if not text.lstrip().startswith("{"):
             return cls(text)
         try:
-            return cls.from_dict(json.loads(text))
+            fields = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"dataset {text!r} is no JSON object: {error}") from error
+        one = {name: [fields[name]] for name in ("action", "state") if isinstance(fields.get(name), str)}
+        return cls.from_dict(fields | one)
 
 
 def build_dataset(
@@ -108,25 +129,18 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
         "chunk_size": arguments.chunk_size,
         "cache_bytes": int(arguments.cache_gib * 2**30) // count,
     }
-    cameras = spec.cameras or arguments.cameras
-    if spec.format != "lerobot":
-        options |= {"cameras": cameras} if cameras else {}
-        options |= {"split": spec.split} if spec.split else {}
-        options |= {"embodiment": spec.embodiment} if spec.embodiment else {}
-        return (CalvinDataset if spec.format == "calvin" else RLDSDataset)(spec.path, **options)
-    if spec.tolerance_s is not None:
-        options["tolerance_s"] = spec.tolerance_s
-    return LeRobotDataset(
-        spec.path,
-        columns=spec.columns,
-        history_stride=1 if arguments.is_one_step else arguments.history_stride,
-        cameras=cameras,
-        episodes=spec.episodes,
-        split=spec.split,
-        embodiment=spec.embodiment,
-        revision=spec.revision,
-        **options,
-    )
+    format = spec.format or find_format(spec.path)
+    stride = 1 if arguments.is_one_step else arguments.history_stride
+    if cameras := spec.cameras or arguments.cameras:
+        options["cameras"] = cameras
+    options |= spec.said(("split", "embodiment", *KEYS[format]))
+    if format == "calvin":
+        if stride != 1:
+            raise ValueError(
+                f"history_stride: windows of the CALVIN folder {spec.path!r} have stride 1, got {stride}."
+            )
+        return CalvinDataset(spec.path, **options)
+    return {"lerobot": LeRobotDataset, "rlds": RLDSDataset}[format](spec.path, history_stride=stride, **options)
 
 
 def parts(dataset: Any) -> Sequence[Any]:

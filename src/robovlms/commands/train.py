@@ -1,4 +1,4 @@
-"""`robovlms train`: a VLA on LeRobot or CALVIN datasets.
+"""`robovlms train`: a VLA on LeRobot, RLDS or CALVIN datasets.
 
 Options are flags or keys of `--config FILE.yaml`; every one of `transformers.TrainingArguments` is among them. An
 interrupted run is continued by the same command.
