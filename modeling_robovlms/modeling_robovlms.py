@@ -121,8 +121,10 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             contract: gives action, chunk, window and state sizes; `config_fields` override or replace it.
             config: the config of another VLA, in place of contract and fields; its `vlm_config` becomes that of this
                 backbone.
-            dtype, attn_implementation, device_map: as in transformers' `from_pretrained`. Action tokens and heads are
-                float32 whatever the `dtype`.
+            dtype: of the backbone's weights; float32 by default whatever was published, since most bfloat16 weights never
+                move in fine-tuning ("auto": as published; also the default under quantisation). Action tokens and heads
+                are always float32.
+            attn_implementation, device_map: as in transformers' `from_pretrained`.
             quantization_config: as in transformers; only the backbone is quantised. A backbone that was published
                 quantised needs none.
             config_fields: fields of the structure's config, for example `head_config`.
@@ -145,6 +147,8 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             config = cls.config_class.from_contract(contract, vlm_config, **config_fields)
         if published := take_quantization(config.vlm, cls._keep_in_fp32_modules_strict):
             config.quantization_config = published
+        if dtype is None and quantization_config is None and not published:
+            dtype = torch.float32
         vla, info = cls.from_pretrained(
             name_or_path,
             config=config,

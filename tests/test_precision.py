@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,14 +76,15 @@ def test_heads_are_float32_over_a_backbone_of_any_dtype(family, dtype, backbone,
     assert loss.dtype == torch.float32 and vla.action_tokens.weight.grad.abs().sum() > 0
 
 
-def test_a_backbone_published_in_half_precision_keeps_it(backbone, contract, tmp_path):
+def test_a_backbone_published_in_half_precision_keeps_it_where_asked(backbone, contract, tmp_path):
     shutil.copytree(backbone("smolvlm"), tmp_path / "half")
     weights = {name: value.bfloat16() for name, value in load_file(tmp_path / "half" / "model.safetensors").items()}
     save_file(weights, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((tmp_path / "half" / "config.json").read_text())
     (tmp_path / "half" / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
-    vla = OneStepContinuousVLA.from_backbone(str(tmp_path / "half"), contract(), head_config=MLP)
-    assert dtypes(vla) == {(True, torch.bfloat16), (False, torch.float32)}
+    for dtype, kept in (("auto", torch.bfloat16), (None, torch.float32)):
+        vla = OneStepContinuousVLA.from_backbone(str(tmp_path / "half"), contract(), head_config=MLP, dtype=dtype)
+        assert dtypes(vla) == {(True, kept), (False, torch.float32)}
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_vl", "mllama"])
@@ -250,3 +252,16 @@ def test_what_cannot_be_quantised_is_refused(one_step):
         if importlib.util.find_spec(library) is None:
             with pytest.raises(ImportError, match=library):
                 one_step(quantization_config=config)
+
+
+def test_published_bfloat16_weights_learn(tmp_path, monkeypatch, caplog):
+    """As the README trains: held in float32, computed in bfloat16; weights that stay bfloat16 are warned of."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    import precision
+
+    backbone = precision.write_bfloat16_backbone(tmp_path / "backbone")
+    data = precision.write_demonstrations(tmp_path / "demonstrations")
+    moved, _ = precision.train(backbone, data, tmp_path, 100, None, {"bf16": True}, adapters=False)
+    assert moved >= 0.99 and "rounded away" not in caplog.text
+    moved, _ = precision.train(backbone, data, tmp_path, 2, "bfloat16", {}, adapters=False)
+    assert moved < 0.9 and "dtype=float32" in caplog.text and "bf16_stochastic_round" in caplog.text

@@ -31,7 +31,9 @@ def train(folder: Path, **options) -> int:
     file = folder.with_suffix(".yaml")
     file.write_text(
         yaml.safe_dump(
-            common | {"chunk_size": 4, "n_action_steps": 2, "history_stride": 1, "disable_tqdm": True} | options
+            common
+            | {"window_size": 2, "chunk_size": 4, "n_action_steps": 2, "history_stride": 1, "disable_tqdm": True}
+            | options
         )
     )
     return main(["train", "--config", str(file)])

@@ -5,6 +5,7 @@ Imports neither torch nor transformers, so that `robovlms train --help` answers 
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from ..configuration.action_contract import NormalizationMode
 from ..configuration.head_configs import HEAD_CONFIGS
@@ -12,11 +13,23 @@ from ..configuration.head_configs import HEAD_CONFIGS
 STRUCTURE_NAMES = ("interleaved_continuous", "one_step_continuous", "one_step_discrete", "policy_head_continuous")
 SCRATCH = "scratch"
 SCRATCH_HEAD = {"hidden_size": 256, "decoder_sizes": [256], "gripper_loss_weight": 0.1}
+SCRATCH_DEFAULTS: dict[str, Any] = {
+    "window_size": 2,
+    "history_stride": 4,
+    "chunk_size": 8,
+    "n_action_steps": 4,
+    "normalization": "min_max",
+    "learning_rate": 2e-3,
+    "max_steps": 3200,
+    "per_device_train_batch_size": 16,
+    "adam_beta2": 0.98,
+}
+"""What `robovlms train` does instead of the fields' defaults for `backbone: scratch`, a few million new weights."""
 
 
 @dataclass
 class VLAArguments:
-    """What to train, on what. The defaults are the quickstart's."""
+    """What to train, on what. The defaults suit a published backbone; `SCRATCH_DEFAULTS` a new one."""
 
     dataset: list[str] = field(
         metadata={
@@ -52,10 +65,10 @@ class VLAArguments:
     checkpoint: str | None = field(
         default=None, metadata={"help": "Where model and processor go; default: output_dir."}
     )
-    window_size: int = field(default=2, metadata={"help": "Observations per sample (one-step structures use 1)."})
-    history_stride: int = field(default=4, metadata={"help": "Control steps between observations of the window."})
-    chunk_size: int = field(default=8, metadata={"help": "Actions per prediction."})
-    n_action_steps: int = field(default=4, metadata={"help": "Actions executed per prediction."})
+    window_size: int = field(default=8, metadata={"help": "Observations per sample (one-step structures use 1)."})
+    history_stride: int = field(default=1, metadata={"help": "Control steps between observations of the window."})
+    chunk_size: int = field(default=10, metadata={"help": "Actions per prediction."})
+    n_action_steps: int = field(default=5, metadata={"help": "Actions executed per prediction."})
     num_action_tokens: int = field(default=1, metadata={"help": "Learnable action tokens per observation."})
     action_bins: int = field(default=256, metadata={"help": "Discrete structure: uniform bins per dimension."})
     action_token_placement: str = field(
@@ -79,7 +92,7 @@ class VLAArguments:
         default=True,
         metadata={"help": "Whether the policy sees the proprioceptive state (the discrete structure never does)."},
     )
-    normalization: NormalizationMode = field(default="min_max", metadata={"help": "Of actions and state."})
+    normalization: NormalizationMode = field(default="quantile", metadata={"help": "Of actions and state."})
     grounding_loss_weight: float = field(
         default=2.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
     )
@@ -99,7 +112,10 @@ class VLAArguments:
     )
     dtype: str = field(
         default="float32",
-        metadata={"help": "Of the backbone's weights.", "choices": ["float32", "bfloat16", "float16"]},
+        metadata={
+            "help": "Of frozen weights; what is trained is held in float32, for bfloat16 weights hardly move.",
+            "choices": ["float32", "bfloat16", "float16"],
+        },
     )
     attn_implementation: str | None = field(default=None, metadata={"help": "For example sdpa or flash_attention_2."})
     cache_gib: float = field(default=2.0, metadata={"help": "Bound of decoded frames kept in memory."})
@@ -180,19 +196,17 @@ class RolloutArguments:
 
 @dataclass
 class TrainingDefaults:
-    """Where `robovlms train` differs from `transformers.TrainingArguments`: a small model from random weights on a CPU.
-
-    To fine-tune a published backbone give at least `--learning_rate 2e-5`.
-    """
+    """Where `robovlms train` differs from `transformers.TrainingArguments`: for a published backbone."""
 
     output_dir: str | None = field(default="outputs/train", metadata={"help": "Checkpoints, logs and the report."})
-    learning_rate: float = field(default=2e-3, metadata={"help": "About 2e-5 for a published backbone."})
-    max_steps: int = field(default=3200, metadata={"help": "Updates; -1: as num_train_epochs says."})
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Samples of one process at once."})
+    learning_rate: float = field(default=2e-5, metadata={"help": "At its highest."})
+    max_steps: int = field(default=-1, metadata={"help": "Updates; -1: as num_train_epochs says."})
+    num_train_epochs: float = field(default=5.0, metadata={"help": "Times over the samples, without max_steps."})
+    per_device_train_batch_size: int = field(default=8, metadata={"help": "Samples of one process at once."})
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or below 1 their share."})
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
     weight_decay: float = field(default=0.01, metadata={"help": "Of AdamW."})
-    adam_beta2: float = field(default=0.98, metadata={"help": "Of AdamW."})
+    adam_beta2: float = field(default=0.999, metadata={"help": "Of AdamW."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two logs, or below 1 their share."})
     save_steps: float = field(default=500, metadata={"help": "Steps between checkpoints, or below 1 their share."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints that are kept."})

@@ -41,6 +41,15 @@ def _is_complete(checkpoint: Path, processes: int) -> bool:
     return states >= processes and all(zipfile.is_zipfile(file) for file in files)
 
 
+def contract_defaults(checkpoint: str) -> dict[str, Any]:
+    """Window, chunk and normalisation of a VLA to go on from: what its embodiments agree on."""
+    contracts = RoboVLMProcessor.from_pretrained(checkpoint).contracts.values()
+    names = ("window_size", "history_stride", "chunk_size", "n_action_steps")
+    found = {name: {getattr(contract, name) for contract in contracts} for name in names}
+    found["normalization"] = {contract.action.normalization for contract in contracts}
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
+
+
 def start_from(
     checkpoint: str, contracts: ActionContract | dict[str, ActionContract], **model_options: Any
 ) -> tuple[RoboVLMPreTrainedModel, RoboVLMProcessor, list[str]]:

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,16 @@ from transformers.hf_argparser import DataClassType, HfArgumentParser
 
 
 def parse_arguments(
-    dataclasses: Sequence[type], arguments: Sequence[str], prog: str, description: str | None = None
+    dataclasses: Sequence[type],
+    arguments: Sequence[str],
+    prog: str,
+    description: str | None = None,
+    choose_defaults: Callable[[argparse.Namespace], Mapping[str, Any]] | None = None,
 ) -> tuple[Any, ...]:
     """One instance of each dataclass from `arguments`, whose flags go before the keys of `--config FILE.yaml`.
 
-    A YAML value may be a mapping or a list of mappings where the flag takes JSON.
+    A YAML value may be a mapping or a list of mappings where the flag takes JSON. `choose_defaults` gives the defaults
+    that depend on what was asked for; flags and file go before them.
 
     Raises:
         ValueError: naming the file and the key, for a file that is no mapping or a key that is no flag.
@@ -25,8 +30,12 @@ def parse_arguments(
     first.add_argument("--config", type=Path)
     known, rest = first.parse_known_args(list(arguments))
     parser = build_parser(dataclasses, prog, description)
+    options = {} if known.config is None else read_yaml(known.config)
     if known.config is not None:
-        _set_defaults(parser, read_yaml(known.config), known.config)
+        _set_defaults(parser, options, known.config)
+    if choose_defaults is not None:
+        chosen = choose_defaults(parser.parse_args(rest))
+        parser.set_defaults(**{name: value for name, value in chosen.items() if name not in options})
     return parser.parse_args_into_dataclasses(args=rest, look_for_args_file=False)[: len(dataclasses)]
 
 

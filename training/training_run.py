@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from peft import PeftModel, get_peft_model
 from torch import nn
 from transformers import TrainingArguments, set_seed
@@ -18,6 +19,7 @@ from .datasets import build_dataset
 from .freezing import freeze
 from .lora import lora_config
 from .monitoring import monitor
+from .precision import hold_trained_in_float32
 from .rollouts import Rollouts, suite_score
 from .vla_trainer import VLATrainer, output_folder
 
@@ -47,6 +49,7 @@ def train(
     with training.main_process_first(desc="writing the backbone"):
         vla, processor = build_vla(arguments, dataset, work, lora)
     model = trainable(vla, freezing, lora)
+    hold_trained_in_float32(model, training)
     trainer = VLATrainer(
         model=model,
         args=training,
@@ -107,6 +110,8 @@ def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path
         else:
             vla = vla.merge_and_unload()
     if not isinstance(vla, PeftModel):
+        if any(each.requires_grad and each.dtype == torch.float32 for each in vla.backbone.parameters()):
+            vla.float()  # one dtype is saved for all: frozen bfloat16 weights must not round the trained ones
         vla.save_pretrained(output)
         processor.save_pretrained(output)
     trainer.write_recipe(output)

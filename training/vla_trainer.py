@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import CommitInfo
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from .block_trainer import BlockTrainer
+from .precision import warn_of_rounding
 
 # What a reader wants to know of the arguments: nothing of the machine, and no token.
 RECIPE = (
@@ -47,6 +49,12 @@ class VLATrainer(BlockTrainer):
             (folder / "training_args.bin").unlink(missing_ok=True)
             if not (folder / "config.json").exists():  # an adapter's files say nothing of the VLA
                 self.accelerator.unwrap_model(self.model).config.save_pretrained(folder)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As in transformers; warns of weights whose precision is too low to learn."""
+        optimizer = super().create_optimizer(model)
+        warn_of_rounding(optimizer, self.args.learning_rate)
+        return optimizer
 
     def write_recipe(self, folder: str | Path) -> None:
         """`trainer_state.json` and `training_recipe.json`, of which a card tells."""

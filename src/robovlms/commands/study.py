@@ -25,6 +25,7 @@ from robovlms.evaluation.study import Outcome, Variant, study_dict, study_table,
 from robovlms.simulators.tabletop import BASE_TASKS
 from robovlms.simulators.tabletop.tasks import GROUNDING_NAMES
 from robovlms.training import ScratchTrainingArguments, write_scratch_backbone
+from robovlms.training.arguments import SCRATCH_DEFAULTS
 from robovlms.training.scene_questions import SceneQuestions, pretrain, sentences, things_of
 
 STRUCTURES = (
@@ -143,7 +144,7 @@ def _backbones(folder: Path, demonstrations: Path, images: Path, recipe: StudyRe
 
 
 def _train(own: Path, demonstrations: Path, folder: Path, variant: Variant, recipe: StudyRecipe) -> None:
-    options = {
+    options = SCRATCH_DEFAULTS | {
         "dataset": demonstrations,
         "cameras": "static",
         "backbone": folder / "backbones" / variant.backbone,

@@ -4,9 +4,13 @@ Options are flags or keys of `--config FILE.yaml`; every one of `transformers.Tr
 interrupted run is continued by the same command.
 """
 
+import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from robovlms.training.arguments import (
+    SCRATCH,
+    SCRATCH_DEFAULTS,
     FreezingArguments,
     LoRAArguments,
     RolloutArguments,
@@ -16,7 +20,11 @@ from robovlms.training.arguments import (
 from robovlms.training.command_line import build_parser, parse_arguments
 
 OWN_GROUPS = (VLAArguments, TrainingDefaults, FreezingArguments, LoRAArguments, RolloutArguments)
-HELP = "every flag of transformers.TrainingArguments is taken, too: --help_all lists them"
+HELP = (
+    f"With --backbone {SCRATCH} the defaults are: {', '.join(f'{key} {value}' for key, value in SCRATCH_DEFAULTS.items())}; "
+    "with --init_from window, chunk and normalization are that checkpoint's. Every flag of transformers.TrainingArguments "
+    "is taken, too: --help_all lists them."
+)
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
@@ -31,5 +39,14 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     if "--help_all" in arguments:
         build_parser(GROUPS, prog, __doc__).print_help()
         return
-    folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__))
+    folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults))
     print(f"{folder}: model, processor and report; evaluate with `robovlms eval {folder} --output DIR`")
+
+
+def choose_defaults(options: argparse.Namespace) -> dict[str, Any]:
+    """Defaults for a scratch backbone, or those of a checkpoint to go on from; none of their own for a published one."""
+    if options.init_from is not None:
+        from robovlms.training.checkpoints import contract_defaults
+
+        return contract_defaults(options.init_from)
+    return SCRATCH_DEFAULTS if options.backbone == SCRATCH else {}
