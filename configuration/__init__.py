@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 from .lazy_imports import lazy_names
 
 if TYPE_CHECKING:
-    from .action_contract import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
+    from .action_contract import ActionContract, CameraSpec, GripperSpec, LearnedActions, Statistics, VectorSpec
+    from .action_transforms import (
+        AbsoluteToDelta,
+        ActionTransform,
+        Chain,
+        ConvertRotation,
+        WorldToTool,
+        register_action_transform,
+    )
     from .configuration_robovlms import (
         InterleavedContinuousConfig,
         OneStepContinuousConfig,
@@ -19,14 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STRUCTURE_CONFIGS",
+    "AbsoluteToDelta",
     "ActionContract",
+    "ActionTransform",
     "CameraSpec",
+    "Chain",
+    "ConvertRotation",
     "GripperSpec",
     "HeadConfig",
     "HistoryConfig",
     "HistoryHeadConfig",
     "InterleavedContinuousConfig",
     "LSTMHeadConfig",
+    "LearnedActions",
     "MLPHeadConfig",
     "OneStepContinuousConfig",
     "OneStepDiscreteConfig",
@@ -36,12 +49,29 @@ __all__ = [
     "Statistics",
     "VectorSpec",
     "Workspace",
+    "WorldToTool",
+    "register_action_transform",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        ".action_contract": ("ActionContract", "CameraSpec", "GripperSpec", "Statistics", "VectorSpec"),
+        ".action_contract": (
+            "ActionContract",
+            "CameraSpec",
+            "GripperSpec",
+            "LearnedActions",
+            "Statistics",
+            "VectorSpec",
+        ),
+        ".action_transforms": (
+            "AbsoluteToDelta",
+            "ActionTransform",
+            "Chain",
+            "ConvertRotation",
+            "WorldToTool",
+            "register_action_transform",
+        ),
         ".head_configs": ("HeadConfig", "HistoryConfig", "HistoryHeadConfig", "LSTMHeadConfig", "MLPHeadConfig"),
         ".registration": (
             "STRUCTURE_CONFIGS",

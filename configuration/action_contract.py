@@ -5,8 +5,9 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
+from .action_transforms import ActionTransform
 from .safety_limits import SafetyLimits
 from .serialization import ADDED_LATER, StrictRecord
 
@@ -138,6 +139,50 @@ class CameraSpec(StrictRecord):
 
 
 @dataclass(frozen=True)
+class LearnedActions(StrictRecord):
+    """What the model learns in place of the robot's actions.
+
+    Args:
+        transform: makes it of the robot's actions, and the robot's actions of it. Where it refers to the state, that is the
+            state of the observation at which a chunk begins, in training as in control.
+        vector: its names, normalisation and statistics.
+        sees_state: False where the state is observed for the transform alone, and the model does not see it.
+    """
+
+    transform: ActionTransform
+    vector: VectorSpec
+    sees_state: bool = True
+
+    def require_fit(self, contract: "ActionContract") -> None:
+        """Raises ValueError where the transform does not go with action, state, chunk or grippers, or cannot be saved."""
+        transform, there = self.transform, 0 if contract.state is None else contract.state.dim
+        transform.require_registered()
+        if not self.sees_state and not transform.uses_state:
+            raise ValueError(
+                "LearnedActions.sees_state is False, and the transform does not need the state: state=None."
+            )
+        if (names := tuple(transform.names(contract.action.names))) != self.vector.names:
+            raise ValueError(f"LearnedActions.vector has {self.vector.names}, the transform makes {names}.")
+        if there < transform.needed_state:
+            raise ValueError(
+                f"LearnedActions.transform: {transform} needs a state of {transform.needed_state} dimensions or more, the "
+                f"contract has {there}. A model that must not see it has sees_state=False."
+            )
+        if transform.uses_state and not transform.per_chunk and contract.chunk_size > 1:
+            raise ValueError(
+                f"LearnedActions.transform: {transform} refers each action to the state at its own step, which nobody knows "
+                f"when a chunk of {contract.chunk_size} is predicted: per_chunk=True, or chunk_size=1."
+            )
+        lost = transform.rewritten(contract.action.names) & {
+            contract.action.names[dim] for dim in contract.gripper_dims
+        }
+        if lost:
+            raise ValueError(
+                f"ActionContract.grippers: {sorted(lost)} are on or off; leave them out of the transform {transform}."
+            )
+
+
+@dataclass(frozen=True)
 class ActionContract(StrictRecord):
     """What one embodiment's observations and actions mean. JSON round trip; `hash` identifies it.
 
@@ -150,13 +195,15 @@ class ActionContract(StrictRecord):
         n_action_steps: how many of them are executed before the next prediction.
         window_size: how many observations the policy sees.
         history_stride: control steps between two observations of the window.
-        state: the proprioceptive state, if the policy uses it.
+        state: the proprioceptive state, if the policy uses it, or `learned` refers to it.
         grippers: the on/off dimensions of the action.
         rotation: how the action's rotation is written ("none": it has none).
         frame: the frame in which the action is expressed.
         mode: "absolute" (targets), "delta" (relative to the present pose) or "velocity" (per second).
             These three are "unknown" until somebody says them; whatever needs one refuses then (`require_known`).
         safety: limits on what a robot is told, where somebody has set them.
+        learned: what the model learns where that is not the robot's actions as they are; everything else here (`action`,
+            `grippers`, `mode`, `frame`, `rotation`, `safety`) is what the robot gets.
     """
 
     embodiment: str
@@ -174,6 +221,7 @@ class ActionContract(StrictRecord):
     mode: Mode = UNKNOWN
     notes: str = ""
     safety: SafetyLimits | None = field(default=None, metadata=ADDED_LATER)
+    learned: LearnedActions | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
         for name in ("chunk_size", "n_action_steps", "window_size", "history_stride"):
@@ -201,7 +249,9 @@ class ActionContract(StrictRecord):
             if not 0 <= gripper.dim < self.action.dim:
                 raise ValueError(f"GripperSpec.dim = {gripper.dim} is outside the action of {self.action.dim} dims.")
         if self.safety is not None:
-            self.safety.require_widths(self.action_dim, self.state_dim)
+            self.safety.require_widths(self.action_dim, self.state.dim if self.state is not None else 0)
+        if self.learned is not None:
+            self.learned.require_fit(self)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -221,12 +271,46 @@ class ActionContract(StrictRecord):
 
     @property
     def action_dim(self) -> int:
+        """Of the robot's action; the model's may have another width, see `model_sizes`."""
         return self.action.dim
 
     @property
+    def predicted(self) -> VectorSpec:
+        """What the model predicts: the robot's action, or what it learns in its place."""
+        return self.action if self.learned is None else self.learned.vector
+
+    @property
+    def transform(self) -> ActionTransform | None:
+        """What makes that of the robot's action; None where it is the same."""
+        return None if self.learned is None else self.learned.transform
+
+    @property
+    def predicted_grippers(self) -> tuple[GripperSpec, ...]:
+        """The grippers, at their places in `predicted`."""
+        names = [self.action.names[gripper.dim] for gripper in self.grippers]
+        places = map(self.predicted.names.index, names)
+        return tuple(gripper.replace(dim=dim) for gripper, dim in zip(self.grippers, places, strict=True))
+
+    @property
+    def seen_state(self) -> VectorSpec | None:
+        """The state that the policy sees."""
+        return self.state if self.learned is None or self.learned.sees_state else None
+
+    @property
     def state_dim(self) -> int:
-        """0 where the policy uses no state."""
-        return self.state.dim if self.state is not None else 0
+        """Of the state that the policy sees; 0 where it sees none."""
+        return self.seen_state.dim if self.seen_state is not None else 0
+
+    @property
+    def model_sizes(self) -> dict[str, Any]:
+        """The fields of the model's config that follow from the contract."""
+        return {
+            "action_dim": self.predicted.dim,
+            "gripper_dims": [gripper.dim for gripper in self.predicted_grippers],
+            "chunk_size": self.chunk_size,
+            "window_size": self.window_size,
+            "state_dim": self.state_dim,
+        }
 
     @property
     def gripper_dims(self) -> tuple[int, ...]:

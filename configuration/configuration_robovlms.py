@@ -135,14 +135,7 @@ class RoboVLMConfig(PreTrainedConfig):
     @classmethod
     def from_contract(cls, contract: "ActionContract", vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
         """A config whose action, chunk, window and state sizes are those of `contract`."""
-        fields = {
-            "action_dim": contract.action_dim,
-            "gripper_dims": list(contract.gripper_dims),
-            "chunk_size": contract.chunk_size,
-            "window_size": contract.window_size,
-            "state_dim": contract.state_dim,
-        } | fields
-        return cls.checked(vlm_config=vlm_config, **fields)
+        return cls.checked(vlm_config=vlm_config, **(contract.model_sizes | fields))
 
     @classmethod
     def checked(cls, **fields: Any) -> Self:

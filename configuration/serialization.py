@@ -44,6 +44,11 @@ class StrictRecord:
         """Raises ValueError naming the field for anything unknown, missing, of the wrong type or inconsistent."""
         return _record(cls, data, cls.__name__)
 
+    @classmethod
+    def class_of(cls, data: dict[str, Any], where: str) -> tuple[Any, dict[str, Any]]:
+        """The class that a dict is of, and its fields: this class, unless a base chooses among its kinds."""
+        return cls, data
+
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
@@ -59,12 +64,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _record(cls: type, data: Any, where: str) -> Any:
+def _record(cls: type[StrictRecord], data: Any, where: str) -> Any:
     if isinstance(data, cls):
         return data
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be a {cls.__name__} or its dict, got {type(data).__name__}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    cls, data = cls.class_of(data, where)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(data) - set(fields)):
         close = difflib.get_close_matches(unknown[0], fields, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

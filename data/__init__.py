@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ..configuration.action_transforms import AbsoluteToDelta, ActionTransform, Chain, ConvertRotation, WorldToTool
 from ..configuration.lazy_imports import lazy_names
 from .calvin import CalvinDataset
 from .collator import VLACollator
@@ -20,17 +21,15 @@ from .shared_batches import ReusedBuffers
 from .statistics import StreamingStatistics, compute_statistics, statistics, statistics_by_embodiment
 
 if TYPE_CHECKING:
-    from .action_transforms import AbsoluteToDelta, ActionTransform, Chain, ConvertRotation, WorldToTool
     from .augmentation import AUGMENTATIONS, Augmented, RandomCrop, RandomShift, open_x_augmentation
     from .inspection import inspect_dataset
     from .inspection_findings import Inspection
     from .lerobot_repair import Repair, repair_dataset
 
-# Imported when first asked for: scipy and torchvision would take 120 MiB from every program that loads data.
+# Imported when first asked for: torchvision would take memory from every program that loads data.
 __getattr__, _ = lazy_names(
     __name__,
     {
-        ".action_transforms": ("AbsoluteToDelta", "ActionTransform", "Chain", "ConvertRotation", "WorldToTool"),
         ".augmentation": ("AUGMENTATIONS", "Augmented", "RandomCrop", "RandomShift", "open_x_augmentation"),
         ".inspection": ("inspect_dataset",),
         ".inspection_findings": ("Inspection",),

@@ -17,6 +17,8 @@ class VLACollator:
         embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
         and, where every sample has it, grounding (B, W, G); and cropped (list of {camera: fraction}) where training cut
         random crops (see `Augmented`)."""
+        for sample in samples:
+            self._check_transform(sample)
         batch: dict[str, Any] = {
             "images": [sample["images"] for sample in samples],
             "instruction": [sample["instruction"] for sample in samples],
@@ -30,3 +32,14 @@ class VLACollator:
         if any("cropped" in sample for sample in samples):
             batch["cropped"] = [sample.get("cropped", {}) for sample in samples]
         return self.processor(**batch)
+
+    def _check_transform(self, sample: dict) -> None:
+        """Raises ValueError where a sample's actions are not written as its contract says that the model learns them."""
+        contract = getattr(self.processor, "contracts", {}).get(sample["embodiment"])
+        wanted = None if contract is None or contract.transform is None else repr(contract.transform)
+        if contract is not None and "actions" in sample and sample.get("transform") != wanted:
+            raise ValueError(
+                f"transform: actions of {sample['embodiment']!r} come as {sample.get('transform')}, the contract says "
+                f"{wanted}. Open the dataset with the contract's transform (transform=contract.transform), or make the "
+                "contract of this dataset (action_contract)."
+            )

@@ -13,10 +13,12 @@ from ..configuration.action_contract import (
     ActionContract,
     CameraSpec,
     GripperSpec,
+    LearnedActions,
     NormalizationMode,
     Statistics,
     VectorSpec,
 )
+from ..configuration.action_transforms import ActionTransform
 from ..configuration.serialization import StrictRecord
 from .conventions import describe, infer_conventions
 from .known_embodiments import KnownEmbodiment, known_recording
@@ -63,7 +65,8 @@ def action_contract(
 
     What the dataset's files leave open (rotation, frame, mode, grippers) comes from `known_embodiments` where the
     dataset is listed there, and from `fields` before that. What nobody says and the numbers show (`infer_conventions`) is
-    taken from them, with the evidence in `notes`; what they don't show either stays "unknown".
+    taken from them, with the evidence in `notes`; what they don't show either stays "unknown". All this is of the actions
+    as they were recorded, which the robot gets; a dataset's transform and what it makes of them go into `learned`.
 
     Args:
         dataset: LeRobotDataset or CalvinDataset, or one of them `Augmented`; gives chunk, window, stride, cameras, frequency, names, units and
@@ -73,7 +76,8 @@ def action_contract(
             values in the data and whose name contains "gripper" (where names only number: every dimension of two values); the
             larger value is taken for open; other grippers are regressed.
         normalization: of actions and state: "quantile", "min_max", "mean_std" or "none".
-        use_state: whether the policy sees the proprioceptive state; where there is none, a warning says so.
+        use_state: whether the policy sees the proprioceptive state; where there is none, a warning says so. A transform
+            that refers to it gets it in any case.
         units: of the action's dimensions; the dataset's own, or those of the known embodiment, by default.
         fields: other fields of the contract (`rotation`, `frame`, `mode`, ...).
 
@@ -81,24 +85,30 @@ def action_contract(
         ValueError: where a known embodiment's frequency or action width is not the dataset's, or the numbers contradict
             the mode that is said; where `use_state` is True, no column was taken for the state, and some could be.
     """
+    transform, augmented = dataset.transform, dataset
+    if transform is not None:
+        transform.require_registered()
+        dataset = dataset.as_recorded()
+        vector = _vector(augmented.action_names, (), statistics(augmented)["action"], normalization)
+        fields["learned"] = LearnedActions(transform, vector, sees_state=use_state or not transform.uses_state)
     computed = statistics(dataset)
     known = dataset.known_embodiment or known_recording(dataset.embodiment, dataset.action_names, dataset.fps)
     if known is not None:
         fields = _conventions(known, dataset) | fields
-        grippers = known.grippers if grippers is None and dataset.transform is None else grippers
-    if dataset.transform is None and dataset.state is not None:
+        grippers = known.grippers if grippers is None else grippers
+    if dataset.state is not None:
         fields = _measured(dataset, fields, known)
     action_names = dataset.action_names
-    crop_of = getattr(dataset, "random_crop", lambda camera: None)
+    crop_of = getattr(augmented, "random_crop", lambda camera: None)
     shapes: dict[str, tuple[int, int]] = dataset.camera_shapes
     if grippers is not None:
         grippers = tuple(one.among(action_names) if isinstance(one, GripperChoice) else one for one in grippers)
     if units is None:
-        units = dataset.action_units or (known.units if known is not None and dataset.transform is None else ())
+        units = dataset.action_units or (known.units if known is not None else ())
     state = None
     if use_state and "state" not in computed:
         _say_that_no_state_is_there(dataset)
-    elif use_state:
+    elif use_state or (transform is not None and transform.uses_state):
         state = _vector(dataset.state_names, dataset.state_units or (), computed["state"], normalization)
     return ActionContract(
         embodiment=dataset.embodiment,
@@ -110,7 +120,7 @@ def action_contract(
         n_action_steps=n_action_steps,
         window_size=dataset.window_size,
         history_stride=dataset.history_stride,
-        grippers=_grippers(action_names, dataset.action) if grippers is None else grippers,
+        grippers=_grippers(action_names, dataset.action, transform) if grippers is None else grippers,
         **fields,
     )
 
@@ -121,8 +131,6 @@ def _conventions(known: KnownEmbodiment, dataset) -> dict[str, Any]:
             f"{dataset.origin} runs at {dataset.fps:g} Hz, the known embodiment {known.name!r} at "
             f"{known.control_frequency:g} Hz: it is not that dataset (give it another folder name)"
         )
-    if dataset.transform is not None:  # its result has conventions of its own
-        return {"notes": known.notes}
     if len(known.action_names) != dataset.action.shape[1]:
         raise ValueError(
             f"{dataset.origin} has {dataset.action.shape[1]} action dimensions, the known embodiment {known.name!r} "
@@ -168,12 +176,14 @@ def _say_that_no_state_is_there(dataset) -> None:
     )
 
 
-def _grippers(names: list[str], actions: np.ndarray) -> tuple[GripperSpec, ...]:
-    """Every dimension of two values that is called a gripper; where names only number, every one of two values."""
+def _grippers(names: list[str], actions: np.ndarray, transform: ActionTransform | None) -> tuple[GripperSpec, ...]:
+    """Every dimension of two values that is called a gripper; where names only number, every one of two values. Those that
+    the transform rewrites are left to regression."""
     numbered = all(re.fullmatch(r"\D*\d+", name) for name in names)
+    rewritten = set() if transform is None else transform.rewritten(names)
     found = []
     for dim, name in enumerate(names):
-        if "gripper" in name.lower() or numbered:
+        if ("gripper" in name.lower() or numbered) and name not in rewritten:
             values = np.unique(actions[:, dim])
             if len(values) == 2:
                 found.append(GripperSpec(dim, open_value=float(values[1]), closed_value=float(values[0])))

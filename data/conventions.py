@@ -51,9 +51,8 @@ def infer_conventions(dataset) -> dict[str, Any]:
 
 
 def recordings(dataset) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """(actions, states or None) of each episode, or unbroken stretch, as recorded."""
-    if getattr(dataset, "transform", None) is not None:
-        raise ValueError(f"{dataset.origin}: conventions are those of recorded actions, open it without a transform.")
+    """(actions, states or None) of each episode, or unbroken stretch, as recorded: without the dataset's transform."""
+    dataset = dataset if getattr(dataset, "transform", None) is None else dataset.as_recorded()
     edges, states = dataset.episode_starts, dataset.state
     rows = (slice(int(start), int(end)) for start, end in pairwise(edges))
     return [(dataset.action[row], None if states is None else states[row]) for row in rows]

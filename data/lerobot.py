@@ -1,15 +1,17 @@
 """LeRobotDataset v2.1 and v3.0 folders (or Hub ids) as windows of observations with their action chunks."""
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..configuration.action_transforms import ActionTransform
 from .errors import DatasetError
 from .frame_cache import FrameCache
 from .images_in_parquet import ImagePool
@@ -30,9 +32,6 @@ from .picture_times import PictureTimes
 from .source import DatasetSource
 from .video import VideoError, VideoPool
 from .windows import check_sizes, window_rows
-
-if TYPE_CHECKING:
-    from .action_transforms import ActionTransform
 
 
 class LeRobotDataset(Dataset):
@@ -64,7 +63,7 @@ class LeRobotDataset(Dataset):
         tolerance_s: how far a video frame may be from its row's timestamp, and that from frame / fps.
         left_edge: of windows that begin before their episode: "mask" repeats the first frame, masked; "repeat" repeats
             it as if it were real; "skip" has no such samples, as with CALVIN.
-        transform: another way to write the actions (see `action_transforms`), applied before statistics.
+        transform: another way to write the actions (see `action_transforms`); the contract tells how to undo it.
     """
 
     def __init__(
@@ -81,13 +80,15 @@ class LeRobotDataset(Dataset):
         split: str | None = None,
         tolerance_s: float = 1e-4,
         left_edge: Literal["mask", "repeat", "skip"] = "mask",
-        transform: "ActionTransform | None" = None,
+        transform: ActionTransform | None = None,
         columns: Mapping[str, Any] | None = None,
         depth: Sequence[str] = (),
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
         if left_edge not in ("mask", "repeat", "skip"):
             raise ValueError(f"left_edge must be 'mask', 'repeat' or 'skip', got {left_edge!r}")
+        if transform is not None and not isinstance(transform, ActionTransform):
+            raise TypeError(f"transform must be an ActionTransform, got {type(transform).__name__}: see docs/data.md")
         self.metadata = LeRobotMetadata(folder_or_id, revision)
         self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
         self.tolerance_s, self.left_edge, self.transform = tolerance_s, left_edge, transform
@@ -115,8 +116,8 @@ class LeRobotDataset(Dataset):
         if unknown:
             raise DatasetError(f"task_index {sorted(unknown)} is not in the task table", self.metadata.source)
 
-        if transform is not None and not transform.per_chunk:
-            self.tables.columns[ACTION] = transform.encode(self.tables.columns[ACTION], self.state)
+        if transform is not None and transform.uses_state and self.state is None:
+            raise DatasetError(f"{transform} needs a state, and none was found", self.metadata.source)
         before = (window_size - 1) * history_stride if left_edge == "skip" else 0
         self._skipped = np.array([min(before, episode.length) for episode in self.episodes])
         counts = [episode.length for episode in self.episodes] - self._skipped
@@ -146,7 +147,7 @@ class LeRobotDataset(Dataset):
         One row per frame; with a per-chunk transform one per frame and step of its chunk.
         """
         if self.transform is None or not self.transform.per_chunk:
-            return self.tables.columns[ACTION]
+            return self._encoded(slice(None), slice(None))
         ends = np.repeat(self.tables.starts[1:], np.diff(self.tables.starts))
         frames = np.arange(len(ends))
         rows = [(frames[frames + k < ends], k) for k in range(self.chunk_size)]
@@ -198,9 +199,15 @@ class LeRobotDataset(Dataset):
         used = self.columns.vector_keys
         return [] if self.columns.state else [key for key in candidates(self.metadata) if key not in used]
 
+    def as_recorded(self) -> "LeRobotDataset":
+        """The same dataset with the actions as recorded, in the robot's units."""
+        recorded = copy.copy(self)
+        recorded.transform = None
+        return recorded
+
     @property
     def action_units(self) -> list[str] | None:
-        return slice_units(self.metadata, self.columns.action) if self.transform is None else None
+        return slice_units(self.metadata, self.columns.action)
 
     @property
     def state_units(self) -> list[str] | None:
@@ -264,6 +271,7 @@ class LeRobotDataset(Dataset):
             "frame": frame,
             "embodiment": self.embodiment,
         }
+        sample |= {} if self.transform is None else {"transform": repr(self.transform)}  # VLACollator checks it
         if STATE in columns:
             sample["state"] = columns[STATE][start + frames]
         if GROUNDING in columns:
@@ -272,12 +280,13 @@ class LeRobotDataset(Dataset):
             sample["depth"] = {camera: self.images(camera, position, frames) for camera in self.depth_keys}
         return sample
 
-    def _encoded(self, steps: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """Actions of table rows `steps`, with respect to the states of rows `frames` where a transform asks for it."""
+    def _encoded(self, steps: np.ndarray | slice, frames: np.ndarray | slice) -> np.ndarray:
+        """Actions of table rows `steps`; a per-chunk transform refers to the states of rows `frames`."""
         actions = self.tables.columns[ACTION][steps]
-        if self.transform is None or not self.transform.per_chunk:
+        if self.transform is None:
             return actions
-        return self.transform.encode(actions, None if self.state is None else self.state[frames])
+        rows = frames if self.transform.per_chunk else steps
+        return self.transform.encode(actions, None if self.state is None else self.state[rows])
 
     def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
         """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode.

@@ -1,5 +1,6 @@
 """Several datasets as one, in given proportions."""
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -99,6 +100,14 @@ class Mixture(Dataset):
     def statistics(self, **options) -> dict[str, dict[str, dict]]:
         """{embodiment: {"action": ..., "state": ...}} over all rows of the datasets, whatever the weights."""
         return statistics_by_embodiment(self, **options)
+
+    def as_recorded(self) -> "Mixture":
+        """Of the same datasets without their transforms, with the actions as recorded."""
+        recorded = copy.copy(self)
+        recorded.datasets = [
+            part.as_recorded() if getattr(part, "transform", None) else part for part in self.datasets
+        ]
+        return recorded
 
     def _normalised(self, weights: str | Sequence[float]) -> list[float]:
         if weights == "frames":

@@ -50,7 +50,7 @@ class ActionEncoder:
         self, inputs: BatchFeature, state: Any, contracts: list[ActionContract], shape: tuple[int, int]
     ) -> None:
         """`state` `(batch, window, state_dim)` of the samples' contracts, where any uses one; `shape` is (batch, window)."""
-        wanted = {contract.embodiment for contract in contracts if contract.state is not None}
+        wanted = {contract.embodiment for contract in contracts if contract.seen_state is not None}
         if not wanted:
             return
         if state is None:
@@ -68,7 +68,8 @@ class ActionEncoder:
         contracts: list[ActionContract],
         shape: tuple[int, int],
     ) -> None:
-        """`actions` `(batch, window, chunk, action_dim)` and their labels; `shape` is (batch, window)."""
+        """`actions` `(batch, window, chunk, action_dim)`, rewritten by the contracts' transforms already, and their
+        labels; `shape` is (batch, window)."""
         values = np.asarray(actions)
         wanted = (*shape, contracts[0].chunk_size)
         if values.ndim == 2 and shape == (1, 1):
@@ -104,14 +105,39 @@ class ActionEncoder:
         else:
             append_tokens(inputs, ids, targets, self.text_tokenizer.pad_token_id, self.token_type)
 
-    def decode(self, actions: Any, contract: ActionContract) -> np.ndarray:
-        """Normalised `(..., action_dim)`, tensor or array, to float32 in the robot's units."""
-        if torch.is_tensor(actions):
-            actions = actions.detach().float().cpu().numpy()
-        return self.actions[contract.embodiment].decode(actions)
+    def encode(self, actions: Any, contract: ActionContract, state: Any = None) -> np.ndarray:
+        """The inverse of `decode`: the robot's `(..., action_dim)` to normalised float32."""
+        actions = np.asarray(actions)
+        if contract.transform is not None:
+            actions = contract.transform.encode(actions, self._reference(contract, actions, state))
+        return self.actions[contract.embodiment].encode(actions)
 
-    def decode_tokens(self, token_ids: Any, contract: ActionContract) -> np.ndarray:
-        """Token ids `(rows, tokens)` to actions `(rows, chunk, action_dim)` in the robot's units.
+    def decode(self, actions: Any, contract: ActionContract, state: Any = None) -> np.ndarray:
+        """Normalised `(..., width)`, tensor or array, to the robot's actions, float32 `(..., action_dim)`."""
+        actions = self.actions[contract.embodiment].decode(_as_array(actions))
+        if contract.transform is None:
+            return actions
+        return contract.transform.decode(actions, self._reference(contract, actions, state))
+
+    def _reference(self, contract: ActionContract, actions: np.ndarray, state: Any) -> np.ndarray | None:
+        """The state that actions `(..., chunk, width)` refer to, `(..., 1, state_dim)`: that of the observation at which
+        each chunk begins. Raises ValueError where it is needed and missing, or has another shape."""
+        transform = contract.transform
+        if transform is None or not transform.uses_state:
+            return None
+        if state is None:
+            raise ValueError(
+                f"state is missing: {contract.embodiment!r} was trained on {transform}, so its actions become the robot's "
+                "with the state of the observation that they were predicted from, also where the policy does not see it."
+            )
+        values = self.states[contract.embodiment].checked(_as_array(state))
+        if values.ndim == actions.ndim > 1 and values.shape[-2] == 1:
+            values = values[..., 0, :]
+        values = shaped(values, (*actions.shape[:-2], values.shape[-1]), "state")
+        return values if actions.ndim == 1 else values[..., None, :]
+
+    def decode_tokens(self, token_ids: Any, contract: ActionContract, state: Any = None) -> np.ndarray:
+        """Token ids `(rows, tokens)` to the robot's actions `(rows, chunk, action_dim)`; `state` `(rows, state_dim)`.
 
         Raises:
             ValueError: for a token that is no action token, or if actions are not written as tokens.
@@ -121,8 +147,12 @@ class ActionEncoder:
         rows = np.asarray(token_ids)
         if self.tokenizer.ends_with_stop:
             rows = [row[row >= 0] for row in rows]
-        shape = (contract.chunk_size, contract.action_dim)
-        return self.decode(np.stack([self.tokenizer.decode(row).reshape(shape) for row in rows]), contract)
+        shape = (contract.chunk_size, contract.predicted.dim)
+        return self.decode(np.stack([self.tokenizer.decode(row).reshape(shape) for row in rows]), contract, state)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    return values.detach().float().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
 
 
 def mask_or_ones(mask: Any, shape: tuple[int, ...], name: str) -> torch.Tensor:

@@ -71,11 +71,11 @@ class VectorNormalizer:
 
 
 class ActionNormalizer(VectorNormalizer):
-    """As `VectorNormalizer`, with on/off grippers at +1 (open) and -1 (closed)."""
+    """As `VectorNormalizer`, of what the model predicts, with on/off grippers at +1 (open) and -1 (closed)."""
 
     def __init__(self, contract: ActionContract):
-        super().__init__(contract.action, f"action of embodiment {contract.embodiment!r}")
-        self.grippers = contract.grippers
+        super().__init__(contract.predicted, f"action of embodiment {contract.embodiment!r}")
+        self.grippers = contract.predicted_grippers
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Anything beyond the gripper's threshold counts as open."""

@@ -117,7 +117,7 @@ class RoboVLMProcessor(ProcessorMixin):
         Raises:
             ValueError: for what the discrete structure cannot be given.
         """
-        sizes = {(contract.chunk_size, contract.action_dim) for contract in self.contracts.values()}
+        sizes = {(contract.chunk_size, contract.predicted.dim) for contract in self.contracts.values()}
         if len(sizes) > 1:
             raise ValueError(f"Discrete actions need one chunk size and action width for all contracts, got {sizes}.")
         if self.token_source != "action" or self.marks_instruction:
@@ -150,10 +150,10 @@ class RoboVLMProcessor(ProcessorMixin):
     def fit_fast(
         self, chunks: Any, embodiment: str | None = None, vocab_size: int = 1024, scale: float = 10.0
     ) -> ActionTokenizer:
-        """Train a FAST encoding on raw chunks `(chunks, chunk, action_dim)`, with the vocabulary's last ordinary tokens
-        for its own; make a processor with `fast=` of it."""
+        """Train a FAST encoding on a dataset's chunks `(chunks, chunk, action_dim)`, with the vocabulary's last ordinary
+        tokens for its own; make a processor with `fast=` of it."""
         ids = reused_token_ids(self.tokenizer, vocab_size)
-        chunks = self.encode_actions(chunks, embodiment)
+        chunks = self.action_encoder.actions[self.contract(embodiment).embodiment].encode(chunks)
         return choose_action_tokenizer("fast").fit(chunks, vocab_size, scale, token_ids=ids)
 
     @classmethod
@@ -231,7 +231,8 @@ class RoboVLMProcessor(ProcessorMixin):
                 width, 3)`.
             instruction: one per sample.
             state: `(batch, window, state_dim)` raw; leading axes of size 1 may be left out.
-            actions: `(batch, window, chunk, action_dim)` raw.
+            actions: `(batch, window, chunk, action_dim)` raw; where the contract has a transform, as the samples of a
+                dataset with that transform hold them (`encode_actions` takes the robot's own).
             action_mask: bool `(batch, window, chunk)`, False where an action does not count. None: all count.
             frame_mask: bool `(batch, window)`, False for frames before the episode's start. None: all real.
             grounding: auxiliary targets `(batch, window, grounding_dim)`, passed through.
@@ -287,22 +288,32 @@ class RoboVLMProcessor(ProcessorMixin):
         appended = self.action_tokenizer is not None and self.decoding == "autoregressive"
         return 0 if appended or self.token_source != "action" else self.num_action_tokens
 
-    def encode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
-        """Raw `(..., action_dim)` to normalised float32."""
-        return self.action_encoder.actions[self.contract(embodiment).embodiment].encode(np.asarray(actions))
+    def encode_actions(self, actions: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
+        """The robot's actions `(..., action_dim)` to what the model learns, normalised float32; `state` as in
+        `decode_actions`, whose inverse it is."""
+        return self.action_encoder.encode(actions, self.contract(embodiment), state)
 
-    def decode_actions(self, actions: Any, embodiment: str | None = None) -> np.ndarray:
-        """Normalised `(..., action_dim)`, tensor or array, to float32 in the robot's units: the inverse of encoding."""
-        return self.action_encoder.decode(actions, self.contract(embodiment))
+    def decode_actions(self, actions: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
+        """What the model predicts, normalised `(..., chunk, width)`, tensor or array, to the robot's own actions, float32
+        `(..., chunk, action_dim)`.
 
-    def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None) -> np.ndarray:
-        """Token ids `(rows, tokens)` of the discrete structure to actions `(rows, chunk, action_dim)` in the robot's
-        units. FAST rows end at their first -1.
+        Args:
+            state: raw `(..., state_dim)`, that of the observation from which each chunk was predicted; leading axes of size
+                1 may be left out. Needed where the contract's transform refers to it, whether or not the policy sees it.
+
+        Raises:
+            ValueError: for a state that is needed and missing, or of another shape.
+        """
+        return self.action_encoder.decode(actions, self.contract(embodiment), state)
+
+    def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
+        """Token ids `(rows, tokens)` of the discrete structure to the robot's actions `(rows, chunk, action_dim)`; `state`
+        `(rows, state_dim)` as in `decode_actions`. FAST rows end at their first -1.
 
         Raises:
             ValueError: for a token that is no action token, or if this processor writes no tokens.
         """
-        return self.action_encoder.decode_tokens(token_ids, self.contract(embodiment))
+        return self.action_encoder.decode_tokens(token_ids, self.contract(embodiment), state)
 
     def batch_decode(self, *args: Any, **kwargs: Any) -> list[str]:
         return self.tokenizer.batch_decode(*args, **kwargs)

@@ -102,23 +102,24 @@ class ChunkPredictor:
     ) -> np.ndarray:
         """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`. Sampling
         heads draw from `generators`, one per row, or from torch's own."""
+        embodiment, states = self.contract.embodiment, stack_states(observations, self.contract)
         inputs = self.processor(
             images=[observation["images"] for observation in observations],
             instruction=list(instructions),
-            state=self._states(observations),
-            embodiment=self.contract.embodiment,
+            state=None if states is None else states[:, None],
+            embodiment=embodiment,
         ).to(self.model.device)
         if isinstance(self.model, OneStepDiscreteVLA) and not self.model.config.is_uniform:
             # The processor alone can decode it.
             tokens = self.model.predict_tokens(**inputs).cpu().numpy()
-            chunks = self.processor.decode_action_tokens(tokens, embodiment=self.contract.embodiment)
+            chunks = self.processor.decode_action_tokens(tokens, embodiment, states)
             if overlap is None:
                 return chunks
-            normal = torch.from_numpy(self.processor.encode_actions(chunks, self.contract.embodiment))
+            normal = torch.from_numpy(self.processor.encode_actions(chunks, embodiment, states))
             chunks = overlap.to(normal).blend(normal)
         else:
             chunks = self.model.predict_action_chunk(**inputs, cache=cache, generator=generators, overlap=overlap)
-        return self.processor.decode_actions(chunks, embodiment=self.contract.embodiment)
+        return self.processor.decode_actions(chunks, embodiment, states)
 
     def answer(
         self, requests: Sequence[ChunkRequest], caches: Sequence[VLACache]
@@ -138,37 +139,43 @@ class ChunkPredictor:
             [request.observation for request in requests],
             [request.instruction for request in requests],
             cache,
-            self._overlap([request.running for request in requests]),
+            self._overlap(requests),
         )
         return chunks, [cache.select([row]) for row in range(len(requests))]
 
-    def _overlap(self, running: Sequence[RunningChunk | None]) -> ChunkOverlap | None:
-        """What each row's new chunk must join; weights of zero where nothing runs."""
-        if not any(running):
+    def _overlap(self, requests: Sequence[ChunkRequest]) -> ChunkOverlap | None:
+        """What each row's new chunk must join, as the model would have to predict it from the new observation; weights of
+        zero where nothing runs."""
+        if not any(request.running for request in requests):
             return None
         contract = self.contract
-        actions = np.zeros((len(running), contract.chunk_size, contract.action_dim), dtype=np.float32)
+        states = stack_states([request.observation for request in requests], contract)
+        actions = np.zeros((len(requests), contract.chunk_size, contract.predicted.dim), dtype=np.float32)
         weights = np.zeros(actions.shape[:2], dtype=np.float32)
-        for row, chunk in enumerate(running):
-            if chunk is not None:
-                known = min(len(chunk.actions), contract.chunk_size)
-                actions[row, :known] = self.processor.encode_actions(chunk.actions[:known], contract.embodiment)
+        for row, request in enumerate(requests):
+            if (chunk := request.running) is not None:
+                known, state = min(len(chunk.actions), contract.chunk_size), None if states is None else states[row]
+                actions[row, :known] = self.processor.encode_actions(chunk.actions[:known], contract.embodiment, state)
                 weights[row] = overlap_weights(contract.chunk_size, known, chunk.delay)
         return ChunkOverlap(torch.from_numpy(actions), torch.from_numpy(weights))
 
-    def _states(self, observations: Sequence[Observation]) -> np.ndarray | None:
-        if self.contract.state is None:
-            return None
-        if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
-            raise ValueError(f"observation lacks 'state' in row(s) {missing}; {self.contract.embodiment!r} uses it.")
-        return np.stack([observation["state"] for observation in observations])[:, None]
+
+def stack_states(observations: Sequence[Observation], contract: ActionContract) -> np.ndarray | None:
+    """The observations' states `(rows, state_dim)`, for the policy's eyes or for its contract's transform; None where the
+    contract has none. Raises ValueError naming the rows that lack it."""
+    if contract.state is None:
+        return None
+    if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
+        user = contract.embodiment if contract.seen_state is not None else str(contract.transform)
+        raise ValueError(f"observation lacks 'state' in row(s) {missing}; {user!r} uses it.")
+    return np.stack([observation["state"] for observation in observations])
 
 
 def require_fit(model: RoboVLMPreTrainedModel, processor: RoboVLMProcessor, contract: ActionContract) -> None:
     """Raises ValueError where the model was made for another contract or processor."""
-    for name in ("action_dim", "gripper_dims", "chunk_size", "state_dim", "window_size"):
-        ours, theirs = getattr(contract, name), getattr(model.config, name)
-        ours, theirs = (list(value) if isinstance(value, (list, tuple)) else value for value in (ours, theirs))
+    for name, ours in contract.model_sizes.items():
+        theirs = getattr(model.config, name)
+        theirs = list(theirs) if isinstance(theirs, tuple) else theirs
         if ours != theirs:
             raise ValueError(
                 f"{name} is {ours} in the contract of {contract.embodiment!r} and {theirs} in the model: "

@@ -64,7 +64,7 @@ class SafetyEnvelope:
             raise ValueError(
                 f"the contract of {contract.embodiment!r} has no safety limits: pass some, or put them into the contract."
             )
-        chosen.require_widths(contract.action_dim, contract.state_dim)
+        chosen.require_widths(contract.action_dim, contract.state.dim if contract.state is not None else 0)
         contract.require_known("mode", purpose="a safety envelope")
         if chosen.workspace is not None and contract.mode != "absolute" and contract.state is None:
             raise ValueError("a workspace for displacements needs the position, and this policy has no state.")

@@ -20,7 +20,7 @@ from robovlms import (
     Statistics,
     VectorSpec,
 )
-from robovlms.configuration import SafetyLimits, Workspace
+from robovlms.configuration import AbsoluteToDelta, LearnedActions, SafetyLimits, Workspace
 
 STATISTICS = Statistics([-1.0, -2.0], [1.0, 2.0], [-3.0, -4.0], [3.0, 4.0], [0.0, 0.1], [1.0, 0.5], 10, "somewhere")
 CONTRACT = ActionContract(
@@ -71,6 +71,7 @@ CHANGES = {  # a different, valid value of every field of every record in the co
     "mode": "delta",
     "notes": "",
     "safety": SafetyLimits(watchdog=0.5),
+    "learned": LearnedActions(AbsoluteToDelta((0,)), VectorSpec(("x", "grip"), normalization="none")),
 }
 
 

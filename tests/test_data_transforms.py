@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
+from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from robovlms.configuration import CameraSpec
+from robovlms.configuration.rotations import WIDTHS, from_matrix, to_matrix
 from robovlms.data import (
     AbsoluteToDelta,
     Augmented,
@@ -23,7 +25,6 @@ from robovlms.data import (
     open_x_augmentation,
 )
 from robovlms.data.augmentation import shift_images
-from robovlms.data.rotations import WIDTHS, from_rotation, to_rotation
 from robovlms.processing.camera_images import seen_part
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "reference" / "golden"
@@ -39,25 +40,44 @@ def poses(seed: int, shape=(5, 4)) -> tuple[np.ndarray, np.ndarray]:
 
 @given(angles)
 def test_rotation_conventions_mean_the_same_rotation(values):
-    rotation = to_rotation(np.array(values).reshape(2, 3), "axis_angle")
+    rotation = to_matrix(np.array(values).reshape(2, 3), "axis_angle")
     for convention in WIDTHS:
-        written = from_rotation(rotation, convention)
+        written = from_matrix(rotation, convention)
         assert written.shape == (2, WIDTHS[convention])
-        np.testing.assert_allclose(to_rotation(written, convention).as_matrix(), rotation.as_matrix(), atol=1e-7)
+        np.testing.assert_allclose(to_matrix(written, convention), rotation, atol=1e-7)
+
+
+@given(st.integers(0, 10_000))
+def test_rotations_are_scipys(seed):
+    rotations = Rotation.random(20, random_state=seed)
+    half_turns = Rotation.from_rotvec(np.pi * np.eye(3))
+    theirs = {
+        "euler_xyz": lambda rotation: rotation.as_euler("xyz"),
+        "euler_xyz_intrinsic": lambda rotation: rotation.as_euler("XYZ"),
+        "axis_angle": lambda rotation: rotation.as_rotvec(),
+        "quaternion_xyzw": lambda rotation: rotation.as_quat(canonical=True),
+        "quaternion_wxyz": lambda rotation: rotation.as_quat(canonical=True, scalar_first=True),
+    }
+    for convention, of in theirs.items():
+        np.testing.assert_allclose(from_matrix(rotations.as_matrix(), convention), of(rotations), atol=1e-7)
+        for given_ in (rotations, half_turns, Rotation.identity(2)):
+            np.testing.assert_allclose(to_matrix(of(given_), convention), given_.as_matrix(), atol=1e-7)
+            again = to_matrix(from_matrix(given_.as_matrix(), convention), convention)
+            np.testing.assert_allclose(again, given_.as_matrix(), atol=1e-7)
 
 
 def test_rotation_conventions_are_what_their_names_say():
     roll, yaw = 0.3, 0.7
     x, z = np.array([[1.0, 0, 0]]), np.array([[0, 0, 1.0]])
-    rx, rz = to_rotation(roll * x, "axis_angle").as_matrix(), to_rotation(yaw * z, "axis_angle").as_matrix()
+    rx, rz = to_matrix(roll * x, "axis_angle"), to_matrix(yaw * z, "axis_angle")
     euler = np.array([[roll, 0, yaw]])
-    np.testing.assert_allclose(to_rotation(euler, "euler_xyz").as_matrix(), rz @ rx, atol=1e-12)
-    np.testing.assert_allclose(to_rotation(euler, "euler_xyz_intrinsic").as_matrix(), rx @ rz, atol=1e-12)
-    np.testing.assert_allclose(from_rotation(to_rotation(roll * x, "axis_angle"), "rot6d")[0], rx[0][:, :2].T.ravel())
-    quaternion = from_rotation(to_rotation(roll * x, "axis_angle"), "quaternion_wxyz")[0]
+    np.testing.assert_allclose(to_matrix(euler, "euler_xyz"), rz @ rx, atol=1e-12)
+    np.testing.assert_allclose(to_matrix(euler, "euler_xyz_intrinsic"), rx @ rz, atol=1e-12)
+    np.testing.assert_allclose(from_matrix(to_matrix(roll * x, "axis_angle"), "rot6d")[0], rx[0][:, :2].T.ravel())
+    quaternion = from_matrix(to_matrix(roll * x, "axis_angle"), "quaternion_wxyz")[0]
     np.testing.assert_allclose(quaternion, [np.cos(roll / 2), np.sin(roll / 2), 0, 0], atol=1e-12)
     with pytest.raises(ValueError, match="unknown rotation convention"):
-        to_rotation(x, "euler_zyx")
+        to_matrix(x, "euler_zyx")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +103,7 @@ def test_decode_inverts_encode(transform):
         encoded = transform.encode(actions, state)
         decoded = transform.decode(encoded, state)
         convention = "axis_angle" if "axis" in str(transform) else "euler_xyz"
-        rotations = [to_rotation(a[..., 3:6].reshape(-1, 3), convention).as_matrix() for a in (actions, decoded)]
+        rotations = [to_matrix(a[..., 3:6].reshape(-1, 3), convention) for a in (actions, decoded)]
         np.testing.assert_allclose(rotations[0], rotations[1], atol=2e-5)
         np.testing.assert_allclose(decoded[..., :3], actions[..., :3], atol=1e-5)
         np.testing.assert_allclose(decoded[..., 6:], actions[..., 6:], atol=1e-6)

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from robovlms import (
     OneStepDiscreteVLA,
     PolicyHeadContinuousVLA,
     RoboVLMProcessor,
+    VectorSpec,
     __version__,
 )
 from robovlms.checkpoint.code import write_code
 from robovlms.checkpoint.joining import RemoteCodeError, join_definitions, read_source
+from robovlms.configuration import AbsoluteToDelta, Chain, ConvertRotation, LearnedActions
 from robovlms.configuration.head_configs import DiffusionHeadConfig
 from robovlms.modeling_robovlms import families
+from robovlms.testing.samples import ACTION_NAMES
 
 FAMILIES = ("smolvlm", "kosmos-2", "qwen2_vl", "paligemma", "molmo2", "idefics3")
 WINDOWS = {OneStepContinuousVLA: 1, OneStepDiscreteVLA: 1, InterleavedContinuousVLA: 3, PolicyHeadContinuousVLA: 3}
@@ -53,7 +57,8 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     images = {name.removeprefix("image_"): value for name, value in sample.items() if name.startswith("image_")}
     inputs = processor(images, "push the block left", state=sample.get("state"))
     actions = model.predict_action_chunk(**inputs)
-    np.savez(folder / "bare.npz", actions=actions, decoded=processor.decode_actions(actions))
+    decoded = processor.decode_actions(actions, state=sample.get("reference"))
+    np.savez(folder / "bare.npz", actions=actions, decoded=decoded)
     assert type(model).__module__.startswith("transformers_modules"), type(model)
     if "AutoModelForImageTextToText" in config.auto_map:
         again = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True).eval()
@@ -81,11 +86,21 @@ def write_checkpoint(folder: Path, vla_class, backbone: str, agreed, sample, **f
     processor.save_pretrained(folder)
     one = sample(agreed, 0)
     state = {} if discrete else {"state": one["state"]}
+    reference = None if agreed.transform is None else one["state"][-1:]
+    state |= {} if reference is None else {"reference": reference}
     np.savez(folder / "sample.npz", **{f"image_{name}": pixels for name, pixels in one["images"].items()}, **state)
     installed = AutoModel.from_pretrained(folder).eval()
     assert type(installed) is vla_class
     actions = installed.predict_action_chunk(**processor(one["images"], "push the block left", state=one.get("state")))
-    return {"actions": actions.numpy(), "decoded": processor.decode_actions(actions)}
+    return {"actions": actions.numpy(), "decoded": processor.decode_actions(actions, state=reference)}
+
+
+def pose_deltas(contract):
+    """Makes the contract of a model that learns six-dimensional rotations relative to a state that it does not see."""
+    poses = Chain(AbsoluteToDelta(rotation="euler_xyz"), ConvertRotation("euler_xyz", "rot6d"))
+    vector = VectorSpec(tuple(poses.names(ACTION_NAMES)), normalization="none")
+    state = VectorSpec(ACTION_NAMES[:6], normalization="none")
+    return partial(contract, state=state, learned=LearnedActions(poses, vector, sees_state=False), mode="absolute")
 
 
 @pytest.mark.parametrize("chosen", [FAMILIES[:3], pytest.param(FAMILIES[3:], marks=pytest.mark.slow)])
@@ -96,6 +111,9 @@ def test_without_the_package_actions_are_the_same(chosen, backbone, contract, sa
             name = f"{vla_class.__name__}-{family}"
             folder = tmp_path / "checkpoints" / name
             expected[name] = write_checkpoint(folder, vla_class, str(backbone(family)), contract, sample)
+    name, agreed = "relative-smolvlm", pose_deltas(contract)
+    folder = tmp_path / "checkpoints" / name
+    expected[name] = write_checkpoint(folder, OneStepContinuousVLA, str(backbone("smolvlm")), agreed, sample)
     head = DiffusionHeadConfig(denoiser_size=32, denoiser_layers=1, denoiser_heads=2)
     diffusion = tmp_path / "checkpoints" / "diffusion"
     write_checkpoint(diffusion, OneStepContinuousVLA, str(backbone("smolvlm")), contract, sample, head_config=head)
@@ -111,7 +129,7 @@ def test_without_the_package_actions_are_the_same(chosen, backbone, contract, sa
     done = subprocess.run(script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     loaded = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LOADED")]
-    assert sorted(loaded) == sorted(expected) and len(loaded) == 12
+    assert sorted(loaded) == sorted(expected) and len(loaded) == 13
     assert "REFUSED diffusion" in done.stdout and "diffusers" in done.stdout  # a head may need more; it says so
     for name, ours in expected.items():
         theirs = np.load(tmp_path / "checkpoints" / name / "bare.npz")

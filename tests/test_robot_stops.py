@@ -5,10 +5,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
-from robovlms import ActionContract, CameraSpec, VectorSpec
-from robovlms.configuration import SafetyLimits
+from robovlms import ActionContract, CameraSpec, OneStepContinuousVLA, RoboVLMProcessor, VectorSpec
+from robovlms.configuration import AbsoluteToDelta, LearnedActions, SafetyLimits
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask
+from robovlms.serving import ChunkPredictor
 from robovlms.serving.realtime import AsynchronousController, SynchronousController
 from robovlms.serving.robots import RobotRunner
 from robovlms.serving.safety import SafetyEnvelope
@@ -179,3 +181,25 @@ def test_nothing_moves_under_an_unknown_mode():
         with pytest.raises(ValueError, match=r"needs mode, unknown in the contract of 'humanoid'.*Declare mode"):
             make()
     assert not robot.told
+
+
+def test_a_policy_that_learned_differences_commands_poses(backbone):
+    """A model that answers zeros means "stay": the robot is told where it is, within its limits, in its own units."""
+    learned = LearnedActions(AbsoluteToDelta(range(26)), VectorSpec(JOINTS, normalization="none"), sees_state=False)
+    agreed = contract().replace(state=VectorSpec(JOINTS, normalization="none"), learned=learned, safety=LIMITS)
+    agreed = agreed.replace(cameras=(CameraSpec("head", 32, 32),))
+    vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed)
+    for parameter in vla.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    robot = Humanoid()
+    robot.observation_features = robot.observation_features | {"head": (32, 32, 3)}
+    seen = robot.get_observation
+    robot.get_observation = lambda: seen() | {"head": np.zeros((32, 32, 3), np.uint8)}
+    predictor = ChunkPredictor(vla, RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed))
+    for make in (SynchronousController, AsynchronousController):
+        runner = RobotRunner(robot, make(predictor), SafetyEnvelope(agreed), pace=False)
+        with runner:
+            rollout = runner.run("stay", seconds=0.2)
+        assert rollout.stopped is None and rollout.steps == 10
+        np.testing.assert_allclose(rollout.actions, np.tile(START, (10, 1)), atol=1e-5)
+    assert max(robot.distances) < 1e-5

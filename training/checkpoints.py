@@ -75,14 +75,7 @@ def start_from(
     own: dict[str, Any] = old.to_dict() | {"contracts": contracts}
     processor = RoboVLMProcessor(old.backbone_processor, **own)
     contract = next(iter(processor.contracts.values()))
-    fields = config.to_dict() | {
-        "action_dim": contract.action_dim,
-        "gripper_dims": list(contract.gripper_dims),
-        "chunk_size": contract.chunk_size,
-        "window_size": contract.window_size,
-        "state_dim": contract.state_dim,
-        **processor.model_fields,
-    }
+    fields = config.to_dict() | contract.model_sizes | processor.model_fields
     vla_class = STRUCTURES[type(config).structure]
     vla, info = vla_class.from_pretrained(
         checkpoint,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..configuration.action_contract import ActionContract, Frame, Mode, RotationName, Statistics
+from ..configuration.action_transforms import ActionTransform
 from ..configuration.serialization import StrictRecord
 from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixture, RLDSDataset, action_contract
 from ..data.contract import GripperChoice
@@ -13,13 +14,10 @@ from ..data.formats import Format, find_format
 from ..data.lerobot_columns import check_columns
 from .arguments import VLAArguments
 
-# What rows of different embodiments must have in common to be one batch of one model.
-SHARED = ("action_dim", "gripper_dims", "chunk_size", "window_size", "state_dim")
-
 CONVENTIONS = ("mode", "frame", "rotation", "grippers", "units")
 ANY_FORMAT = ("path", "weight", "embodiment", "cameras", "split", "format", *CONVENTIONS)
 KEYS = {  # what else a dataset of each format can be told
-    "lerobot": ("episodes", "revision", "columns", "tolerance_s"),
+    "lerobot": ("episodes", "revision", "columns", "tolerance_s", "transform"),
     "rlds": ("episodes", "fps", "action", "state", "instruction"),
     "calvin": (),
 }
@@ -41,6 +39,8 @@ class DatasetSpec(StrictRecord):
         tolerance_s: how far a video frame may be from its row's timestamp, of a LeRobot dataset.
         fps, action, state, instruction: of an RLDS dataset: its frequency, and which features are what (`RLDSDataset`).
         format: "lerobot", "calvin" or "rlds"; found by the folder's files by default.
+        transform: what the model learns in place of the recorded actions, of a LeRobot dataset:
+            `{"type": "absolute_to_delta", "dims": [0, 1, 2]}`.
         mode, frame, rotation, grippers, units: what its actions mean, where its files don't say; as in `action_contract`.
     """
 
@@ -63,6 +63,7 @@ class DatasetSpec(StrictRecord):
     rotation: RotationName | None = None
     grippers: tuple[GripperChoice, ...] | None = None
     units: tuple[str, ...] | None = None
+    transform: ActionTransform | None = None
 
     def validate(self) -> None:
         if self.weight is not None and not self.weight > 0:
@@ -179,8 +180,8 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
         contracts[name] = contract
     first, *others = contracts.values()
     for other in others:
-        for field in SHARED:
-            ours, theirs = getattr(first, field), getattr(other, field)
+        for field, ours in first.model_sizes.items():
+            theirs = other.model_sizes[field]
             if ours != theirs:
                 raise ValueError(
                     f"dataset: {field} is {ours} for embodiment {first.embodiment!r} and {theirs} for "
@@ -191,7 +192,12 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
 
 def _with_statistics(contract: ActionContract, mixture: Mixture) -> ActionContract:
     computed = mixture.statistics()[contract.embodiment]
-    fields = {"action": contract.action.replace(statistics=Statistics(**computed["action"]))}
+    fields: dict[str, Any] = {}
+    if contract.learned is not None:
+        vector = contract.learned.vector.replace(statistics=Statistics(**computed["action"]))
+        fields["learned"] = contract.learned.replace(vector=vector)
+        computed = mixture.as_recorded().statistics()[contract.embodiment]
+    fields["action"] = contract.action.replace(statistics=Statistics(**computed["action"]))
     if contract.state is not None:
         fields["state"] = contract.state.replace(statistics=Statistics(**computed["state"]))
     return contract.replace(**fields)

@@ -15,6 +15,7 @@ from ..modeling_robovlms.adapters import base_vla
 from ..modeling_robovlms.image_inputs import is_image_input, per_row
 from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
 from ..processing.processing_robovlms import RoboVLMProcessor
+from ..serving.chunk_predictor import stack_states
 
 Decision = dict[str, torch.Tensor]
 """One prediction of an episode: the prompt's tensors without padding, `(tokens,)` each, its images' tensors, and
@@ -83,7 +84,8 @@ class SamplingPolicy:
         inputs.pop("frame_mask")
         drawn = self.model.predict_tokens(**inputs.to(self.model.device), temperature=self.temperature)
         tokens = torch.from_numpy(drawn.cpu().numpy())
-        chunks = self.processor.decode_action_tokens(tokens.numpy(), self.contract.embodiment)
+        states = stack_states(observations, self.contract)
+        chunks = self.processor.decode_action_tokens(tokens.numpy(), self.contract.embodiment, states)
         for row, decision, ids, chunk in zip(rows, split_rows(inputs), tokens, chunks, strict=True):
             self.decisions[row].append(decision | {"completion_ids": ids})
             self._actions[row].extend(chunk[: self.contract.n_action_steps])

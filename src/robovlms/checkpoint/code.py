@@ -63,7 +63,9 @@ def sources_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor, classes: list[ty
 def classes_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor) -> Iterator[type]:
     """The classes of which a model or a processor consists; those of its backbone come from transformers."""
     if isinstance(part, RoboVLMProcessor):
-        parts = [part, part.backbone_inputs, part.action_tokenizer]
+        transforms = [contract.transform for contract in part.contracts.values() if contract.transform is not None]
+        parts = [part, part.backbone_inputs, part.action_tokenizer, *transforms]
+        parts += [step for transform in transforms for step in transform.steps]
     else:
         head = part.config.head_config
         own = [module for name, module in part.named_modules() if name.split(".")[0] != "backbone"]

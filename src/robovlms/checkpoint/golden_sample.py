@@ -59,8 +59,8 @@ def golden_inputs(contract: ActionContract, seed: int) -> dict[str, Any]:
         shape = (contract.window_size, camera.height, camera.width, 3)
         images[camera.name] = noise.integers(0, 256, shape, dtype=np.uint8)
     inputs: dict[str, Any] = {"images": images}
-    if contract.state is not None:
-        found = contract.state.statistics
+    if contract.seen_state is not None:
+        found = contract.seen_state.statistics
         low, high = (np.array(found.q01), np.array(found.q99)) if found else (-1.0, 1.0)
         middle = np.random.default_rng(seed).uniform(0.25, 0.75, (1, contract.window_size, contract.state_dim))
         inputs["state"] = low + middle * (np.asarray(high) - low)

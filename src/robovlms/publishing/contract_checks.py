@@ -33,6 +33,7 @@ def check_contract(contract: ActionContract, record: CheckpointRecord | None) ->
     """Statistics, grippers, and differences to the contract on record."""
     faults = [
         *vector_faults("action", contract.action),
+        *(vector_faults("learned", contract.learned.vector) if contract.learned is not None else ()),
         *(vector_faults("state", contract.state) if contract.state is not None else ()),
         *gripper_faults(contract),
         *known_faults(contract),
@@ -120,8 +121,10 @@ def differences(contract: ActionContract, record: CheckpointRecord) -> Iterator[
             )
             ours.pop("grippers", None)
     for field, value in ours.items():
-        if value != theirs[field]:
-            yield f"{field} is {brief(value)}, the model was saved with {brief(theirs[field])}. {advice}"
+        if value != theirs.get(field):
+            yield f"{field} is {brief(value)}, the model was saved with {brief(theirs.get(field))}. {advice}"
+    for field in theirs.keys() - ours.keys() - {"cameras", "grippers"}:
+        yield f"{field} is gone, the model was saved with {brief(theirs[field])}. {advice}"
 
 
 def brief(value: Any) -> str:

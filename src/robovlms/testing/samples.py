@@ -61,5 +61,5 @@ def example_sample(contract: ActionContract, seed: int, instruction: str | None 
         "embodiment": contract.embodiment,
     }
     if contract.state is not None:
-        sample["state"] = random.uniform(-0.2, 0.2, (window, contract.state_dim)).astype(np.float32)
+        sample["state"] = random.uniform(-0.2, 0.2, (window, contract.state.dim)).astype(np.float32)
     return sample
