@@ -8,6 +8,7 @@ from huggingface_hub import constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from tqdm.contrib.concurrent import thread_map
 
+from ..configuration.hub_access import require_reachable
 from .errors import DatasetError
 from .lfs_pointer import lfs_problem
 
@@ -35,9 +36,10 @@ class DatasetSource:
             self.root = Path(folder_or_id)
             return
         try:
+            require_reachable(self.name, "dataset", "meta/info.json")
             meta = {"revision": revision, "allow_patterns": ["meta/*"]}
             self.root = Path(snapshot_download(self.name, repo_type="dataset", **meta))
-        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        except (HFValidationError, HfHubHTTPError, OSError) as error:
             recorded = lerobot_home() / self.name
             if revision is None and (recorded / "meta" / "info.json").is_file():
                 self.root, self.is_local = recorded, True

@@ -98,7 +98,7 @@ def evaluate(
         )
     contract = contract if contract is not None else getattr(policy, "contract", None)
     if contract is not None:
-        _check_contract(contract, suite)
+        check_contract(contract, suite)
     if max_steps is not None and suite.fixed_limits:
         raise ValueError(
             f"max_steps: suite {suite.name!r} has a limit for each task; another would change what is measured"
@@ -210,7 +210,7 @@ def _drawn(suite: Suite, tasks: Sequence[str], count: int, seeds: Sequence[int])
     return [episode for seed in seeds for episode in suite.episodes(tasks, count, seed)]
 
 
-def _check_contract(contract: Any, suite: Suite) -> None:
+def check_contract(contract: Any, suite: Suite) -> None:
     """The policy's actions must mean in the suite what they mean to the policy."""
     if abs(contract.control_frequency - suite.control_frequency) > 1e-6:
         raise ValueError(

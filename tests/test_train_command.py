@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from accelerate import skip_first_batches
+from huggingface_hub import constants
 from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
 from robovlms import MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
@@ -155,6 +156,18 @@ def test_mistakes(demonstrations, tmp_path, capsys):
     ):
         assert train(tmp_path / "run", **{"dataset": str(demonstrations)} | options) == 1
         assert wanted in capsys.readouterr().err
+
+
+def test_a_hub_that_cannot_be_reached_is_said_at_once(demonstrations, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for options in ({"backbone": "me/my_vlm"}, {"init_from": "me/my_vla"}, {"dataset": "me/my_data"}):
+        assert train(tmp_path / "run", **{"dataset": str(demonstrations)} | options) == 1
+        assert f"{next(iter(options.values()))!r} is no folder here" in capsys.readouterr().err
+
+
+def test_a_run_ends_with_a_command_that_works(demonstrations, tmp_path, capsys):
+    assert train(tmp_path / "run", dataset=str(demonstrations)) == 0
+    assert f"next: `robovlms serve {tmp_path / 'run'}`" in capsys.readouterr().out  # at 10 Hz; the tabletop has 5
 
 
 def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path):

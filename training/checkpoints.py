@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import RoboVLMConfig
+from ..configuration.hub_access import require_reachable
 from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
 from ..modeling_robovlms.modeling_robovlms import OWN_MODULES
 from ..processing.processing_robovlms import RoboVLMProcessor
@@ -43,6 +44,7 @@ def _is_complete(checkpoint: Path, processes: int) -> bool:
 
 def contract_defaults(checkpoint: str) -> dict[str, Any]:
     """Window, chunk and normalisation of a VLA to go on from: what its embodiments agree on."""
+    require_reachable(checkpoint)
     contracts = RoboVLMProcessor.from_pretrained(checkpoint).contracts.values()
     names = ("window_size", "history_stride", "chunk_size", "n_action_steps")
     found = {name: {getattr(contract, name) for contract in contracts} for name in names}

@@ -7,12 +7,13 @@ from peft import PeftModel, get_peft_model
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
+from ..configuration.hub_access import require_reachable
 from ..data import VLACollator
 from ..hub_cards import write_model_card
 from ..modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.adapters import save_adapter
 from ..processing.processing_robovlms import RoboVLMProcessor
-from .arguments import FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
+from .arguments import SCRATCH, FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import build_dataset
@@ -44,6 +45,8 @@ def train(
         raise ValueError("hub_token would be stored in clear text with the checkpoints: run `hf auth login` instead.")
     work = output_folder(training)
     output = Path(arguments.checkpoint or work)
+    if (name_or_path := arguments.init_from or arguments.backbone) != SCRATCH:
+        require_reachable(name_or_path)
     set_seed(training.seed)
     dataset = build_dataset(arguments)
     with training.main_process_first(desc="writing the backbone"):

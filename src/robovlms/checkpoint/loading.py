@@ -6,6 +6,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from transformers import AutoModel, AutoProcessor
 
+from robovlms.configuration.hub_access import require_reachable
 from robovlms.modeling_robovlms.adapters import load_adapter
 
 
@@ -21,4 +22,5 @@ def load_checkpoint(name_or_path: str | Path, revision: str | None = None) -> tu
 def checkpoint_folder(name_or_path: str | Path, revision: str | None = None) -> Path:
     """The folder itself, or the one into which a repository of the Hub is downloaded."""
     folder = Path(name_or_path)
+    require_reachable(name_or_path)
     return folder if folder.is_dir() else Path(snapshot_download(str(name_or_path), revision=revision))

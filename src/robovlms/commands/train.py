@@ -6,6 +6,7 @@ interrupted run is continued by the same command.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from robovlms.training.arguments import (
@@ -40,7 +41,22 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         build_parser(GROUPS, prog, __doc__).print_help()
         return
     folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults))
-    print(f"{folder}: model, processor and report; evaluate with `robovlms eval {folder} --output DIR`")
+    print(f"{folder}: model, processor and report; next: `{next_command(folder)}`")
+
+
+def next_command(folder: Path) -> str:
+    """What the policy in `folder` can be given to: the tabletop where its contract fits, else a robot's client."""
+    from transformers import AutoProcessor
+
+    from robovlms.evaluation.evaluation import check_contract
+    from robovlms.evaluation.suites import get_suite
+
+    contracts = AutoProcessor.from_pretrained(folder).contracts
+    try:
+        check_contract(next(iter(contracts.values())), get_suite("tabletop"))
+    except ValueError:
+        return f"robovlms serve {folder}"
+    return f"robovlms eval {folder} --output DIR"
 
 
 def choose_defaults(options: argparse.Namespace) -> dict[str, Any]:
