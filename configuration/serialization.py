@@ -29,10 +29,11 @@ class StrictRecord:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]  (subclasses are dataclasses)
 
     def to_dict(self) -> dict[str, Any]:
-        values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]  (as above)
+        values = {field: getattr(self, field.name) for field in fields}
         return {
             field.name: _plain(value)
             for field, value in values.items()

@@ -48,7 +48,7 @@ class ReusedBuffers:
     def _send(self, value: Any, shared: bool) -> Any:
         if isinstance(value, Mapping):
             items = {key: self._send(item, shared) for key, item in value.items()}
-            return type(value)(items)  # type: ignore[call-arg]
+            return type(value)(items)  # pyright: ignore[reportCallIssue]  (its own kind of mapping)
         stacked = isinstance(value, list) and len(value) > 0 and isinstance(value[0], np.ndarray)
         if not stacked and not isinstance(value, torch.Tensor):
             return value

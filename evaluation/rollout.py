@@ -98,7 +98,7 @@ class RandomPolicy:
     """
 
     def __init__(self, action_space: Space, seed: int = 0):
-        self.low, self.high = action_space.low, action_space.high  # type: ignore[attr-defined]
+        self.low, self.high = action_space.low, action_space.high  # pyright: ignore[reportAttributeAccessIssue]  (a Box)
         self.seed = seed
         self.generators: dict[int, np.random.Generator] = {}
 
