@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..configuration.action_contract import UNKNOWN
+from .conventions_grippers import find_gripper, find_idle
+from .conventions_rotation import find_rotations
+from .correlation import MAX_DELAY, correlate, pair
 
-MAX_DELAY = 15  # frames
-TRACKS, CHANGES, APART = 0.95, 0.8, 0.15
+TRACKS, CHANGES, APART = 0.95, 0.8, 0.1
 """Correlations from which on an action follows the state, or its differences (noisier, as robots do not reach all of a
 commanded displacement), and by how much the other reading must be worse."""
 FEW = 30  # rows; fewer show nothing
@@ -21,13 +23,17 @@ def infer_conventions(dataset) -> dict[str, Any]:
     Returns:
         mode: "absolute" where actions are states that the robot reaches later, "delta" where they are in proportion to
             the state's differences, "velocity" where they are these differences times the frequency, else "unknown".
-        rotation: "rot6d" or "none" where the numbers or the names of joints say so, else "unknown".
+        rotation: how the action's rotation is written, as in an `ActionContract`, or "matrix" (nine numbers), "quaternion" or
+            "euler" where their order can't be told; "none" where names of joints say so, else "unknown".
         grippers: the dimensions with two values, each {"dim", "name", "values", "starts_at" (the share of episodes that begin
-            at the larger one), "state_dim", "correlation" (of the state's dimension that follows it best, or None)}.
+            at the larger one), "state_dim", "correlation" (of the state's dimension that follows it best, or None),
+            "open_value" (where that dimension is known to be an opening, or a closing, else None), "why"}.
         delay: frames from an action to the state that it leads to (the median of its dimensions), None where unknown.
-        idle: share of frames in which no action dimension changes from the frame before.
-        evidence: {"dimensions": [{"name", "reading", "state", "delay", "absolute", "difference", "scale"}], "frames",
-            "episodes"}: the best correlations of each dimension with states and with their differences.
+        idle: share of frames in which the action asks for no motion: it stays what it was (of deltas: it is 0).
+        evidence: {"dimensions": [{"name", "dim", "reading", "state", "delay", "absolute", "difference", "scale"}], "frames",
+            "episodes", "rotations", "state_rotations" (see `find_rotations`), "idle_stretches": the longest,
+            [{"episode" (place among the chosen), "frame", "frames"}]}: the best correlations of each dimension with states
+            and with their differences.
     """
     episodes = recordings(dataset)
     names, state_names = list(dataset.action_names), list(dataset.state_names) if episodes[0][1] is not None else []
@@ -39,14 +45,28 @@ def infer_conventions(dataset) -> dict[str, Any]:
     ]
     found = [reading for reading in readings if reading is not None]
     mode, delay = _verdict(found, float(dataset.fps))
-    still = [np.all(np.diff(action, axis=0) == 0, axis=1) for action, _ in episodes if len(action) > 1]
+    starts = np.concatenate([[0], np.cumsum([len(action) for action, _ in episodes])])
+    driven = {one["dim"]: one["state"] for one in found if one["reading"] != UNKNOWN}
+    told = [f"{name} {driven.get(dim) or ''}" for dim, name in enumerate(names)]
+    rotations, state_rotations = find_rotations(actions, told, starts, mode), []
+    if state_names:
+        states = np.concatenate([state for _, state in episodes if state is not None]).astype(np.float64)
+        state_rotations = find_rotations(states, state_names, starts, "absolute")
+    idle, stretches = find_idle(episodes, mode, on_off)
     return {
         "mode": mode,
-        "rotation": _rotation(names, actions),
-        "grippers": [_gripper(dim, names, state_names, episodes) for dim in on_off],
+        "rotation": _rotation(names, rotations, state_rotations if mode == "absolute" else []),
+        "grippers": [find_gripper(dim, names, state_names, episodes) for dim in on_off],
         "delay": delay,
-        "idle": float(np.concatenate(still).mean()) if still else 0.0,
-        "evidence": {"dimensions": found, "frames": len(actions), "episodes": len(episodes)},
+        "idle": idle,
+        "evidence": {
+            "dimensions": found,
+            "frames": len(actions),
+            "episodes": len(episodes),
+            "rotations": rotations,
+            "state_rotations": state_rotations,
+            "idle_stretches": stretches,
+        },
     }
 
 
@@ -74,20 +94,20 @@ def describe(found: dict[str, Any]) -> str:
 
 def _read(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) -> dict[str, Any]:
     """How one dimension of the action goes with the state's dimensions and with their differences."""
-    result: dict[str, Any] = {"name": names[dim], "reading": UNKNOWN, "state": None, "delay": None}
+    result: dict[str, Any] = {"name": names[dim], "dim": dim, "reading": UNKNOWN, "state": None, "delay": None}
     result |= {"absolute": 0.0, "difference": 0.0, "scale": None}
     best: dict[str, tuple[float, int, int, float]] = {}
     if not state_names:
         return result
     for what in ("absolute", "difference"):
         for delay in range(0 if what == "absolute" else 1, MAX_DELAY + 1):
-            pairs = [_pair(action[:, dim], state, delay, what) for action, state in episodes if len(action) > delay]
+            pairs = [pair(action[:, dim], state, delay, what) for action, state in episodes if len(action) > delay]
             if not pairs:
                 break
             one, many = np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
             if len(one) < FEW:
                 break
-            correlation, scale = _correlations(one, many)
+            correlation, scale = correlate(one, many)
             state = int(np.argmax(np.abs(correlation)))
             if what not in best or abs(correlation[state]) > abs(best[what][0]):
                 best[what] = float(correlation[state]), state, delay, float(scale[state])
@@ -104,25 +124,11 @@ def _read(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) 
     return result | {"absolute": absolute, "difference": difference}
 
 
-def _pair(action: np.ndarray, state: np.ndarray, delay: int, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """An action (rows,) and what the state (rows, width) is, or has changed by, `delay` frames later."""
-    state = np.asarray(state, np.float64)
-    values = state[delay:] if what == "absolute" else np.diff(state, axis=0)[delay - 1 :]
-    return action[: len(values)].astype(np.float64), values
-
-
-def _correlations(one: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of `one` (rows,) with each column of `many` (rows, width), and the factor from that column to `one`."""
-    one, many = one - one.mean(), many - many.mean(0)
-    product, size = one @ many, (many**2).sum(0)
-    norm = np.sqrt((one**2).sum() * size)
-    safe = norm > 1e-12
-    return np.where(safe, product / np.where(safe, norm, 1), 0), np.where(safe, product / np.where(safe, size, 1), 0)
-
-
 def _is_on_off(values: np.ndarray) -> bool:
     """Whether all but a few rows, on the way from one to the other, hold one of two values."""
     low, high = values.min(), values.max()
+    if high - low < 1e-3 * max(1.0, abs(high)):  # noise
+        return False
     between = (values > low + 0.01 * (high - low)) & (values < high - 0.01 * (high - low))
     return bool(high > low and between.mean() < 0.05)
 
@@ -141,32 +147,16 @@ def _verdict(found: Sequence[dict[str, Any]], fps: float) -> tuple[str, int | No
     return mode, int(np.median([one["delay"] for one in told]))
 
 
-def _rotation(names: Sequence[str], actions: np.ndarray) -> str:
-    for start in range(actions.shape[1] - 5):
-        first, second = actions[:, start : start + 3], actions[:, start + 3 : start + 6]
-        lengths = np.concatenate([np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)])
-        if np.abs(lengths - 1).max() < 1e-3 and np.abs((first * second).sum(1)).max() < 1e-3:
-            return "rot6d"
+def _rotation(names: Sequence[str], found: list[dict[str, Any]], of_state: list[dict[str, Any]]) -> str:
+    """The one way in which all rotations of the action are written, or the state's, where it says more of the same."""
+    if found:
+        kinds = {one["kind"] for one in found}
+        if kinds == {"quaternion"}:  # absolute ones follow the state's, in its order
+            ordered = {one["kind"] for one in of_state if one["kind"].startswith("quaternion_")}
+            kinds = ordered if len(ordered) == 1 else kinds
+        return kinds.pop() if len(kinds) == 1 else UNKNOWN
     said = " ".join(names).lower()
     if not any(part in said for part in ("joint", "shoulder", "elbow")):  # a hand's or wrist's may be a pose
         return UNKNOWN
     joints = ("joint", "shoulder", "elbow", "wrist", "hand", "finger", "gripper", "waist", "hip", "knee", "ankle")
     return "none" if all(any(part in name.lower() for part in joints) for name in names) else UNKNOWN
-
-
-def _gripper(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) -> dict[str, Any]:
-    all_values = np.concatenate([action[:, dim] for action, _ in episodes])
-    values = [float(all_values.min()), float(all_values.max())]
-    starts = float(np.mean([action[0, dim] == values[1] for action, _ in episodes]))
-    result = {"dim": dim, "name": names[dim], "values": values, "starts_at": starts}
-    result |= {"state_dim": None, "correlation": None}
-    best = 0.0
-    for delay in range(MAX_DELAY + 1) if state_names else ():
-        pairs = [_pair(action[:, dim], state, delay, "absolute") for action, state in episodes if len(action) > delay]
-        if pairs:
-            correlation, _ = _correlations(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
-            state = int(np.argmax(np.abs(correlation)))
-            if abs(correlation[state]) > abs(best):
-                best = float(correlation[state])
-                result |= {"state_dim": state, "correlation": best}
-    return result

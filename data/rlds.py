@@ -216,7 +216,9 @@ class RLDSDataset(Dataset):
         if position not in self._opened:
             file, offset = self._index.places[self.episodes[position]].tolist()
             keys = {camera: STEPS + key for camera, key in self.camera_keys.items()}
-            example = parse_example(read_record(self.files[file], offset, self.name), set(keys.values()))
+            example = parse_example(
+                read_record(self.files[file], offset, self.name, verified=True), set(keys.values())
+            )
             while len(self._opened) >= KEPT_EPISODES:
                 self._opened.pop(next(iter(self._opened)))
             self._opened[position] = {camera: list(example.get(key, [])) for camera, key in keys.items()}
