@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..configuration.action_contract import (
-    UNKNOWN,
     ActionContract,
     CameraSpec,
     GripperSpec,
@@ -20,8 +19,8 @@ from ..configuration.action_contract import (
 )
 from ..configuration.action_transforms import ActionTransform
 from ..configuration.serialization import StrictRecord
-from .conventions import describe, infer_conventions
 from .known_embodiments import KnownEmbodiment, known_recording
+from .measured_conventions import complete
 from .statistics import statistics
 
 
@@ -74,7 +73,7 @@ def action_contract(
         n_action_steps: actions executed per prediction.
         grippers: the on/off dimensions. None: those of the known embodiment; else every dimension that takes only two
             values in the data and whose name contains "gripper" (where names only number: every dimension of two values); the
-            larger value is taken for open; other grippers are regressed.
+            larger value is taken for open unless the state shows otherwise; other grippers are regressed.
         normalization: of actions and state: "quantile", "min_max", "mean_std" or "none".
         use_state: whether the policy sees the proprioceptive state; where there is none, a warning says so. A transform
             that refers to it gets it in any case.
@@ -83,7 +82,7 @@ def action_contract(
 
     Raises:
         ValueError: where a known embodiment's frequency or action width is not the dataset's, or the numbers contradict
-            the mode that is said; where `use_state` is True, no column was taken for the state, and some could be.
+            the mode, the rotation or a gripper that is said; where `use_state` is True, no column was taken for the state, and some could be.
     """
     transform, augmented = dataset.transform, dataset
     if transform is not None:
@@ -96,13 +95,12 @@ def action_contract(
     if known is not None:
         fields = _conventions(known, dataset) | fields
         grippers = known.grippers if grippers is None else grippers
-    if dataset.state is not None:
-        fields = _measured(dataset, fields, known)
     action_names = dataset.action_names
     crop_of = getattr(augmented, "random_crop", lambda camera: None)
     shapes: dict[str, tuple[int, int]] = dataset.camera_shapes
     if grippers is not None:
         grippers = tuple(one.among(action_names) if isinstance(one, GripperChoice) else one for one in grippers)
+    fields, opens = complete(dataset, fields, grippers, known)
     if units is None:
         units = dataset.action_units or (known.units if known is not None else ())
     state = None
@@ -120,7 +118,7 @@ def action_contract(
         n_action_steps=n_action_steps,
         window_size=dataset.window_size,
         history_stride=dataset.history_stride,
-        grippers=_grippers(action_names, dataset.action, transform) if grippers is None else grippers,
+        grippers=_grippers(action_names, dataset.action, transform, opens) if grippers is None else grippers,
         **fields,
     )
 
@@ -137,26 +135,6 @@ def _conventions(known: KnownEmbodiment, dataset) -> dict[str, Any]:
             f"has {len(known.action_names)}: {list(known.action_names)}"
         )
     return {"rotation": known.rotation, "frame": known.frame, "mode": known.mode, "notes": known.notes}
-
-
-def _measured(dataset, said: dict[str, Any], known: KnownEmbodiment | None) -> dict[str, Any]:
-    """What is said, completed by what the numbers show."""
-    found = infer_conventions(dataset)
-    shown = {name: found[name] for name in ("mode", "rotation") if found[name] != UNKNOWN}
-    if shown.get("rotation") == "none":
-        shown["frame"] = "joint"  # names of joints said so
-    mode = said.get("mode", UNKNOWN)
-    if mode == UNKNOWN:
-        said = {name: value for name, value in said.items() if name != "mode"}
-    elif "mode" in shown and (mode == "absolute") != (shown["mode"] == "absolute"):
-        who = "the table of known embodiments" if known is not None and mode == known.mode else "the caller"
-        raise ValueError(
-            f"{dataset.origin}: mode is {mode!r} according to {who}, but {describe(found)}. Look at "
-            "infer_conventions(dataset)['evidence'] and correct the declaration."
-        )
-    if "mode" in shown:
-        said = said | {"notes": " ".join(filter(None, [said.get("notes", ""), f"{describe(found)}."]))}
-    return shown | said
 
 
 def _vector(names, units, computed: dict[str, Any], normalization: NormalizationMode) -> VectorSpec:
@@ -176,9 +154,11 @@ def _say_that_no_state_is_there(dataset) -> None:
     )
 
 
-def _grippers(names: list[str], actions: np.ndarray, transform: ActionTransform | None) -> tuple[GripperSpec, ...]:
+def _grippers(
+    names: list[str], actions: np.ndarray, transform: ActionTransform | None, opens: dict[int, bool]
+) -> tuple[GripperSpec, ...]:
     """Every dimension of two values that is called a gripper; where names only number, every one of two values. Those that
-    the transform rewrites are left to regression."""
+    the transform rewrites are left to regression. The larger value is open where `opens` doesn't know better."""
     numbered = all(re.fullmatch(r"\D*\d+", name) for name in names)
     rewritten = set() if transform is None else transform.rewritten(names)
     found = []
@@ -186,5 +166,6 @@ def _grippers(names: list[str], actions: np.ndarray, transform: ActionTransform 
         if ("gripper" in name.lower() or numbered) and name not in rewritten:
             values = np.unique(actions[:, dim])
             if len(values) == 2:
-                found.append(GripperSpec(dim, open_value=float(values[1]), closed_value=float(values[0])))
+                smaller, larger = float(values[0]), float(values[1])
+                found.append(GripperSpec(dim, *((larger, smaller) if opens.get(dim, True) else (smaller, larger))))
     return tuple(found)

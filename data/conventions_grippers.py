@@ -17,7 +17,7 @@ def find_gripper(dim: int, names: Sequence[str], state_names: Sequence[str], epi
     all_values = np.concatenate([action[:, dim] for action, _ in episodes])
     values = [float(all_values.min()), float(all_values.max())]
     starts = float(np.mean([action[0, dim] == values[1] for action, _ in episodes]))
-    result = {"dim": dim, "name": names[dim], "values": values, "starts_at": starts}
+    result: dict[str, Any] = {"dim": dim, "name": names[dim], "values": values, "starts_at": starts}
     result |= {"state_dim": None, "correlation": None, "open_value": None, "why": "no state follows it"}
     best = 0.0
     for delay in range(MAX_DELAY + 1) if state_names else ():

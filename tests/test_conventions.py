@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from robovlms.configuration.action_contract import GripperSpec
 from robovlms.data import LeRobotDataset, LeRobotWriter, action_contract, infer_conventions
 
 G1 = Path(__file__).parents[1].parent / "shared" / "real_data" / "unitree_g1_bottle"
@@ -65,6 +67,56 @@ def test_what_follows_nothing_is_unknown(tmp_path):
     found = infer_conventions(dataset)
     assert (found["mode"], found["delay"], found["grippers"]) == ("unknown", None, [])
     assert action_contract(dataset).mode == "unknown" and action_contract(dataset, mode="delta").mode == "delta"
+
+
+def with_rotation(seed):
+    """(action, state) of 60 frames: a pose with a quaternion (wxyz) that is reached a frame later, and a gripper that 1 closes."""
+    random = np.random.default_rng(seed)
+    turns = np.cumsum(random.normal(size=(60, 3)) * 0.05 + [0.2, 0.1, 0], axis=0)
+    pose = np.concatenate([walk(60, 3, seed), Rotation.from_rotvec(turns).as_quat(True, scalar_first=True)], axis=1)
+    shut = (np.arange(60)[:, None] % 20 < 10).astype(np.float32)
+    state = np.concatenate([pose, 0.08 * (1 - shut)], axis=1).astype(np.float32)
+    return np.concatenate([later(pose, 1), shut], axis=1).astype(np.float32), state
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_rotation_and_gripper_by_the_numbers(tmp_path, named):
+    parts = ["x", "y", "z", "q_a", "q_b", "q_c", "q_d"]
+    names = {"action": [*parts, "gripper"], "state": [*parts, "finger_width" if named else "last"]}
+    with LeRobotWriter(tmp_path / "set", 10, "arm", use_videos=False, names=names) as writer:
+        for seed in range(3):
+            action, state = with_rotation(seed)
+            columns = {"images": {"top": np.zeros((60, 8, 8, 3), np.uint8)}, "state": state, "action": action}
+            writer.add_episode(columns, "turn")
+    dataset = LeRobotDataset(tmp_path / "set", 1, 1)
+    found = infer_conventions(dataset)
+    assert (found["mode"], found["rotation"]) == ("absolute", "quaternion_wxyz")
+    (gripper,) = found["grippers"]
+    assert gripper["correlation"] < -0.99 and gripper["open_value"] == (0 if named else None)
+    contract = action_contract(dataset)
+    assert contract.rotation == "quaternion_wxyz" and "rotation 'quaternion_wxyz' measured" in contract.notes
+    assert contract.grippers == (GripperSpec(7, *((0.0, 1.0) if named else (1.0, 0.0))),)
+    with pytest.raises(ValueError, match=r"rotation is 'euler_xyz' according to the caller, but dimensions \(3, 6\)"):
+        action_contract(dataset, rotation="euler_xyz")
+    wrong = [GripperSpec(7, open_value=1, closed_value=0)]
+    if named:
+        with pytest.raises(
+            ValueError, match=r"'open at 1, closed at 0' according to the caller, but 0 opens as measured"
+        ):
+            action_contract(dataset, grippers=wrong)
+    else:
+        assert action_contract(dataset, grippers=wrong).grippers == tuple(wrong)
+
+
+def test_idle_stretches(tmp_path):
+    def pausing(state):
+        action = later(state, 1)
+        action[20:30], action[45:] = action[20], action[45]
+        return action
+
+    found = infer_conventions(record(tmp_path / "set", pausing))
+    assert found["evidence"]["idle_stretches"][0] == {"episode": 0, "frame": 45, "frames": 15}
+    assert found["idle"] == pytest.approx((9 + 14 + 0) / 59, abs=0.02)
 
 
 @pytest.mark.skipif(not G1.exists(), reason="needs the recordings of a Unitree G1")
