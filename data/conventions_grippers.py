@@ -12,7 +12,7 @@ METRES = (0.01, 0.2)  # of fingers that open
 SHOWN_STRETCHES = 5
 
 
-def find_gripper(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) -> dict[str, Any]:
+def find_gripper(dim: int, names: list[str], state_names: list[str], episodes) -> dict[str, Any]:
     """Of an on/off dimension: its values, which dimension of the state follows it, and which value opens, if that is told."""
     all_values = np.concatenate([action[:, dim] for action, _ in episodes])
     values = [float(all_values.min()), float(all_values.max())]
@@ -31,7 +31,7 @@ def find_gripper(dim: int, names: Sequence[str], state_names: Sequence[str], epi
     if abs(best) < FOLLOWS:
         return result
     followed = np.concatenate([state[:, result["state_dim"]] for _, state in episodes])
-    name = state_names[result["state_dim"]]
+    name: str = state_names[int(result["state_dim"])]
     grows = _opens(name, followed)
     larger = f"state {name!r} goes with it ({best:.2f})"
     if grows is None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..configuration.rotations import to_matrix
+
 UNIT, ALMOST_ALL = 5e-3, 0.99  # how far a norm may be from 1, and in which share of rows it must not be
 SMALL = 0.5  # rad; a larger turn from one frame to the next is a jump
 FEWEST_JUMPS = 2
@@ -124,12 +126,9 @@ def _against(kind: str, block: np.ndarray, jumps: np.ndarray) -> str | None:
     """What speaks against a way to write rotations: jumps of the numbers that are turns, too, if they were written so."""
     if len(jumps) < FEWEST_JUMPS:
         return None
-    from scipy.spatial.transform import Rotation  # late: it would cost every program that loads data 100 MiB
-
-    def rotation(rows: np.ndarray) -> Rotation:
-        return Rotation.from_euler("xyz", block[rows]) if kind == "euler" else Rotation.from_rotvec(block[rows])
-
-    turns = (rotation(jumps).inv() * rotation(jumps + 1)).magnitude()
+    convention = "euler_xyz" if kind == "euler" else "axis_angle"
+    before, after = to_matrix(block[jumps], convention), to_matrix(block[jumps + 1], convention)
+    turns = np.arccos(np.clip(((before * after).sum(axis=(1, 2)) - 1) / 2, -1, 1))
     large = int((turns > SMALL).sum())
     return (
         f"{large} of {len(jumps)} jumps would be turns of up to {turns.max():.1f} rad"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from robovlms.configuration.rotations import from_matrix
 from robovlms.data.conventions_rotation import find_rotations
-from robovlms.data.rotations import from_rotation
 
 STARTS = np.array([0, 400, 800])
 
@@ -37,9 +37,9 @@ def kinds(values, names=None, mode="absolute"):
 def test_what_is_told(seed):
     rotation = wander(seed)
     for order in ("quaternion_xyzw", "quaternion_wxyz"):  # canonical: the scalar stays positive
-        assert kinds(from_rotation(rotation, order)) == [order]
+        assert kinds(from_matrix(rotation.as_matrix(), order)) == [order]
     assert kinds(rotation.as_matrix().reshape(-1, 9)) == ["matrix"]
-    assert kinds(from_rotation(rotation, "rot6d")) == ["rot6d"]
+    assert kinds(from_matrix(rotation.as_matrix(), "rot6d")) == ["rot6d"]
     assert kinds(rotation.as_rotvec()) == ["axis_angle"]  # by its flips alone
     assert kinds(rotation.as_rotvec(), ["roll", "pitch", "yaw"]) == ["axis_angle"]  # whatever the names say
     assert kinds(rotation.as_euler("xyz"), ["roll", "pitch", "yaw"]) == ["euler"]
@@ -50,13 +50,13 @@ def test_what_is_told(seed):
 def test_orders_of_quaternions(order):
     random = np.random.default_rng(0)
     small = Rotation.from_rotvec(0.05 * random.normal(size=(800, 3)))
-    assert kinds(from_rotation(small, order), mode="delta") == [order]
-    assert kinds(from_rotation(small, order)) == ["quaternion"]  # near one pose either order is possible
+    assert kinds(from_matrix(small.as_matrix(), order), mode="delta") == [order]
+    assert kinds(from_matrix(small.as_matrix(), order)) == ["quaternion"]  # near one pose either order is possible
     down = Rotation.from_euler("x", np.pi - 0.3) * small  # a gripper that looks down, and never turns over
-    assert kinds(from_rotation(down, order)) == ["quaternion"]
+    assert kinds(from_matrix(down.as_matrix(), order)) == ["quaternion"]
     names = [f"q{letter}" for letter in order.removeprefix("quaternion_")]
-    assert kinds(from_rotation(down, order), names) == [order]
-    continuous = from_rotation(wander(3), order)
+    assert kinds(from_matrix(down.as_matrix(), order), names) == [order]
+    continuous = from_matrix(wander(3).as_matrix(), order)
     signs = np.cumprod(np.where((continuous[1:] * continuous[:-1]).sum(1) < 0, -1, 1))
     continuous[1:] *= signs[:, None]  # no jumps, the scalar of either sign
     assert kinds(continuous) == ["quaternion"]
