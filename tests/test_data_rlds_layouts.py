@@ -137,7 +137,11 @@ def test_recipe_of_rlds_and_lerobot_together(tmp_path):
     arm = {"path": str(tmp_path / "arm"), "mode": "delta", "weight": 1.0}
     arm |= {"grippers": [{"dim": 3, "open_value": 1, "closed_value": -1}]}
     arguments = VLAArguments(
-        dataset=[json.dumps(told), json.dumps(arm)], structure="policy_head", window_size=2, chunk_size=4
+        dataset=[json.dumps(told), json.dumps(arm)],
+        structure="policy_head",
+        window_size=2,
+        chunk_size=4,
+        n_action_steps=2,
     )
     mixture = build_dataset(arguments)
     assert [find_format(rlds), find_format(rlds.parent), find_format(tmp_path / "arm")] == ["rlds", "rlds", "lerobot"]
