@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from .action_transforms import ActionTransform
 from .safety_limits import SafetyLimits
+from .saving import travels_with
 from .serialization import ADDED_LATER, StrictRecord
 
 NormalizationMode = Literal["quantile", "min_max", "mean_std", "none"]
@@ -261,6 +262,7 @@ class ActionContract(StrictRecord):
             fields.append("units")
         return tuple(fields)
 
+    @travels_with()
     def require_known(self, *fields: str, purpose: str) -> None:
         """Raises ValueError, with how to declare them, where one of `fields` is unknown; `purpose` says what needs it."""
         if missing := [name for name in fields if name in self.unknown]:
@@ -301,6 +303,7 @@ class ActionContract(StrictRecord):
         """Of the state that the policy sees; 0 where it sees none."""
         return self.seen_state.dim if self.seen_state is not None else 0
 
+    @travels_with()
     @property
     def model_sizes(self) -> dict[str, Any]:
         """The fields of the model's config that follow from the contract."""

@@ -12,6 +12,7 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from .head_configs import HeadConfig, LSTMHeadConfig, MLPHeadConfig, TokenHeadConfig, head_config_from_dict
+from .saving import travels_with
 
 if TYPE_CHECKING:  # a checkpoint's model does without it
     from .action_contract import ActionContract
@@ -47,7 +48,7 @@ class RoboVLMConfig(PreTrainedConfig):
     """
 
     sub_configs_defaults: ClassVar = {"vlm_config": SubConfigSpec(config_class=AutoConfig, model_type="paligemma")}
-    default_head: ClassVar[type[HeadConfig]] = MLPHeadConfig
+    default_head: ClassVar[type[HeadConfig]]
     structure: ClassVar[str] = ""
 
     vlm_config: dict | PreTrainedConfig | None = None
@@ -93,7 +94,7 @@ class RoboVLMConfig(PreTrainedConfig):
                 f"{type(self).__name__}.gripper_dims = {self.gripper_dims} must be distinct indices below action_dim = "
                 f"{self.action_dim} and leave at least one pose dimension."
             )
-        if isinstance(self.head_config, TokenHeadConfig) != (self.default_head is TokenHeadConfig):
+        if self.head.writes_tokens != self.default_head.writes_tokens:
             raise ValueError(
                 f"{type(self).__name__}.head_config = {self.head.type!r} makes no sense in the structure "
                 f"{self.structure!r}: the 'token' head belongs to 'one_step_discrete', the others to continuous ones."
@@ -132,11 +133,13 @@ class RoboVLMConfig(PreTrainedConfig):
         """Indices of the dimensions of the action that are not grippers."""
         return [dim for dim in range(self.action_dim) if dim not in self.grippers]
 
+    @travels_with()
     @classmethod
     def from_contract(cls, contract: "ActionContract", vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
         """A config whose action, chunk, window and state sizes are those of `contract`."""
         return cls.checked(vlm_config=vlm_config, **(contract.model_sizes | fields))
 
+    @travels_with()
     @classmethod
     def checked(cls, **fields: Any) -> Self:
         """A config of the given fields. Unlike the constructor, which must take what transformers writes into
@@ -195,6 +198,7 @@ class OneStepContinuousConfig(RoboVLMConfig):
 
     model_type = "robovlms_one_step_continuous"
     structure: ClassVar[str] = "one_step_continuous"
+    default_head: ClassVar[type[HeadConfig]] = MLPHeadConfig
 
     def validate_architecture(self):
         super().validate_architecture()
@@ -229,6 +233,7 @@ class InterleavedContinuousConfig(RoboVLMConfig):
 
     model_type = "robovlms_interleaved_continuous"
     structure: ClassVar[str] = "interleaved_continuous"
+    default_head: ClassVar[type[HeadConfig]] = MLPHeadConfig
 
     window_size: int = 8
     frame_attention: Literal["window", "banded"] = "window"

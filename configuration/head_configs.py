@@ -146,6 +146,8 @@ class HeadConfig(TypedRecord):
 
     samples: ClassVar[bool] = False
     """Whether chunks are drawn from noise, so that they can be guided towards a running one."""
+    writes_tokens: ClassVar[bool] = False
+    """Whether actions are tokens of the vocabulary."""
 
     @property
     def history_config(self) -> HistoryConfig:
@@ -326,6 +328,7 @@ class TokenHeadConfig(HeadConfig):
     """The backbone's own language head, which writes action tokens: the head of the discrete structure."""
 
     type: ClassVar[str] = "token"
+    writes_tokens: ClassVar[bool] = True
 
 
 def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:

@@ -1,9 +1,19 @@
-"""What the installed package adds to a checkpoint, beside what transformers writes."""
+"""Which code travels with a checkpoint, and what the installed package adds beside what transformers writes."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Method = TypeVar("Method")
+
+
+def travels_with(*structures: str) -> Callable[[Method], Method]:
+    """Method decorator, above others: the code in a checkpoint has this method where its structure is one of these. With
+    none it stays in the package: what makes a VLA of a backbone, or publishes one, does not travel."""
+    return lambda method: method
+
 
 IS_INSTALLED = __name__.startswith("robovlms.")
 """False in the code that travels with a checkpoint, to which this module belongs: it adds nothing."""

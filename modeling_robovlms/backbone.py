@@ -16,6 +16,7 @@ from torch import nn
 from transformers import DynamicCache, PreTrainedModel
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
+from ..configuration.saving import travels_with
 from .image_inputs import IMAGE_INPUTS, encoded_as_inputs, encoded_per_row, is_image_input, per_row
 from .unused_parameters import unused_parameters
 
@@ -41,15 +42,19 @@ class Backbone:
 
     def require_support(self, config: RoboVLMConfig) -> None:
         """Raises UnsupportedByBackbone, saying why, if this family cannot serve the structure of `config`."""
-        is_joined = config.structure == "interleaved_continuous"
-        if is_joined and config.frame_attention == "banded":
+
+    @travels_with("interleaved_continuous")
+    def require_joined_frames(self, config: RoboVLMConfig) -> None:
+        """Raises UnsupportedByBackbone if this family cannot read frames that see each other, as `config` asks for."""
+        if config.frame_attention == "banded":
             self.require_keys_and_values()
-        elif is_joined and config.window_size > 1 and not self.takes_several_images:
+        elif config.window_size > 1 and not self.takes_several_images:
             raise UnsupportedByBackbone(
                 f"backbone {self.family!r} reads the images of one frame per sequence, an interleaved window holds those of "
                 "several. Use PolicyHeadContinuousVLA for history."
             )
 
+    @travels_with("interleaved_continuous")
     def require_keys_and_values(self) -> None:
         """Raises UnsupportedByBackbone if past frames cannot be kept as keys and values of the text side's layers."""
         layers = set(getattr(self.model.config.get_text_config(), "layer_types", None) or ["full_attention"])
@@ -76,6 +81,7 @@ class Backbone:
             states = self.run(self.accepted(inputs))
         return states[:, -inputs["input_ids"].shape[1] :]  # some families put the images' tokens in front
 
+    @travels_with("interleaved_continuous")
     def step(
         self,
         inputs: dict[str, Any],
@@ -98,15 +104,12 @@ class Backbone:
             states = self.run(inputs)
         return states[:, -token_mask.shape[1] :]
 
+    @travels_with("interleaved_continuous", "one_step_discrete")
     def position_ids(self, inputs: dict[str, Any], start: torch.Tensor) -> torch.Tensor:
         """Positions of one frame's tokens, `(..., rows, sequence)`, that go on from `start` `(rows,)`."""
-        if count := getattr(self.model.base_model, "get_rope_index", None):
-            names = frozenset(inspect.signature(count).parameters)
-            own = count(**{name: value for name, value in inputs.items() if name in names})[0]
-        else:
-            own = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
-        return own + start[:, None]
+        return count_positions(self.model, inputs, start)
 
+    @travels_with("interleaved_continuous")
     def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
         """What the backbone needs of each row's images, encoded once, `(rows, ...)` each.
 
@@ -151,10 +154,12 @@ class Backbone:
         """The vision encoder."""
         return self.model.get_encoder(modality="image")
 
+    @travels_with("interleaved_continuous")
     def with_image_features(self, features: dict[str, torch.Tensor]) -> dict[str, Any]:
         """Inputs that stand for encoded images: `image_features` of any frames, one after another."""
         return encoded_as_inputs({name: value.flatten(0, 1) for name, value in features.items()})
 
+    @travels_with("interleaved_continuous")
     def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
         """Inputs of frames whose rows are about to be joined per sample, with images laid out for the joined rows.
 
@@ -164,10 +169,12 @@ class Backbone:
         """
         return inputs
 
+    @travels_with("interleaved_continuous")
     def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`inputs` such that no token sees a later frame."""
         return inputs
 
+    @travels_with("one_step_discrete")
     def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
         """`inputs` such that the marked tokens of a row see each other in both directions."""
         real = inputs["attention_mask"].bool()
@@ -188,10 +195,12 @@ class Backbone:
         with self.written_embeddings(*written):
             return self.model(**{name: value for name, value in inputs.items() if name in names}).logits[:, -length:]
 
+    @travels_with("one_step_discrete")
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
         """Prompts and what the language model writes behind them, `(rows, sequence)`; `options` are transformers'."""
         return self.model.generate(**self.generation_inputs(inputs), **options)
 
+    @travels_with("one_step_discrete")
     def generation_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`inputs` as the head model's forward takes them."""
         names = forward_names(type(self.model))
@@ -294,6 +303,16 @@ def forward_names(entry: type[nn.Module]) -> frozenset[str]:
     """The named arguments of a module's forward."""
     parameters = inspect.signature(entry.forward).parameters.values()
     return frozenset(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
+
+
+def count_positions(model: PreTrainedModel, inputs: dict[str, Any], start: torch.Tensor) -> torch.Tensor:
+    """Positions of the tokens as the backbone counts them, `(..., rows, sequence)`, that go on from `start` `(rows,)`."""
+    if count := getattr(model.base_model, "get_rope_index", None):
+        names = frozenset(inspect.signature(count).parameters)
+        own = count(**{name: value for name, value in inputs.items() if name in names})[0]
+    else:
+        own = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+    return own + start[:, None]
 
 
 def cache_argument(past: DynamicCache, *modules: nn.Module) -> dict[str, Any]:

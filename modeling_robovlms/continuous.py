@@ -1,6 +1,6 @@
 """Continuous structures: what they share, and the two whose frames the VLM reads one by one (one-step, policy head)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from ..configuration.configuration_robovlms import (
     PolicyHeadContinuousConfig,
     RoboVLMConfig,
 )
-from .heads.action_head import ActionTargets, build_head
+from .heads.action_head import ActionTargets, Generators, build_head
 from .heads.overlap import ChunkOverlap
 from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .streaming import VLACache
@@ -195,7 +195,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
     def predict_action_chunk(
         self,
         cache: VLACache | None = None,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
         **inputs: Any,
     ) -> torch.Tensor:

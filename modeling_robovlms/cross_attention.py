@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ..configuration.saving import travels_with
 from .backbone import Backbone
 from .images_per_sample import side_by_side
 
@@ -14,6 +15,7 @@ class CrossAttentionBackbone(Backbone):
     mask_name: ClassVar[str]
     image_names: ClassVar[tuple[str, ...]]
 
+    @travels_with("interleaved_continuous")
     def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
         """A frame's tokens go on reading the images of their own frame only."""
         frames = frame_mask.sum(dim=1)

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
+from ..configuration.saving import travels_with
 from .backbone import Backbone, UnsupportedByBackbone, forward_names, register_backbone
 
 
@@ -93,13 +94,13 @@ class DecoderPromptBackbone(Backbone):
     takes_several_images = False
 
     def require_support(self, config: RoboVLMConfig) -> None:
-        super().require_support(config)
         if config.structure == "one_step_discrete":
             raise UnsupportedByBackbone(
                 f"backbone {self.family!r} is an encoder and a decoder, discrete actions continue the prompt of a "
                 "decoder-only model. Use OneStepContinuousVLA."
             )
 
+    @travels_with("interleaved_continuous")
     def require_keys_and_values(self) -> None:
         raise UnsupportedByBackbone(
             f"frame_attention = 'banded' keeps keys and values of frames; in {self.family!r} they are kept together with "

@@ -4,12 +4,14 @@ from typing import Any
 
 import torch
 
+from ..configuration.saving import travels_with
 from .backbone import Backbone
 
 
 class ImagesPerSampleBackbone(Backbone):
     """Pixels are `(rows, images, ...)`, not one entry per image; all-zero images are skipped."""
 
+    @travels_with("interleaved_continuous")
     def join_images(self, inputs: dict[str, Any], frame_mask: torch.Tensor) -> dict[str, Any]:
         images = {name: value for name, value in inputs.items() if name.startswith("pixel_")}
         return inputs | {name: side_by_side(value, frame_mask) for name, value in images.items()}

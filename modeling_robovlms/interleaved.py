@@ -29,6 +29,7 @@ class InterleavedContinuousVLA(ContinuousVLA):
 
     def __init__(self, config: InterleavedContinuousConfig):
         super().__init__(config)
+        self.runner.require_joined_frames(config)
         self.is_banded = config.frame_attention == "banded"
 
     def frame_mask_or_single(self, frame_mask: torch.Tensor | None, input_ids: torch.Tensor) -> torch.Tensor:

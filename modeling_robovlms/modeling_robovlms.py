@@ -15,7 +15,7 @@ from transformers.utils.generic import ModelOutput
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from ..configuration.configuration_robovlms import RoboVLMConfig
-from ..configuration.saving import complete_checkpoint, write_card
+from ..configuration.saving import complete_checkpoint, travels_with, write_card
 from .backbone import Backbone, backbone_runner
 from .loading import published_names_to_own, quantizing_the_backbone_only, require_image_input, take_quantization
 from .streaming import VLACache
@@ -99,6 +99,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         init_layer(module)
 
+    @travels_with()
     @classmethod
     def from_backbone(
         cls,
@@ -171,15 +172,13 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             vla.reset_action_tokens()
         return vla
 
+    @travels_with()
     def grow_vocabulary(self) -> None:
         """Make room for new action tokens, in structures that write them."""
 
     @classmethod
     def from_pretrained(
-        cls,
-        *args: Any,
-        quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None,
-        **kwargs: Any,
+        cls, *args: Any, quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None, **kwargs: Any
     ) -> Any:
         """As in transformers, from safetensors alone; `quantization_config` quantises the backbone only.
 
@@ -206,6 +205,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         vla.freeze_unused()
         return loaded
 
+    @travels_with()
     def save_pretrained(
         self, save_directory: str | Path, is_main_process: bool = True, state_dict: dict | None = None, **kwargs: Any
     ) -> None:
@@ -213,6 +213,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         with complete_checkpoint(self, save_directory) if is_main_process else nullcontext():
             super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
 
+    @travels_with()
     def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
         """What `push_to_hub` does last."""
         write_card(working_dir, repo_id, options.get("token"))
@@ -238,12 +239,14 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         layers = [name for name in OWN_MODULES if name != "head" and hasattr(self, name)]
         return layers + [f"head.{name}" for name, _ in getattr(self, "head", nn.Module()).named_children()]
 
+    @travels_with()
     def own_modules_to_float32(self) -> None:
         """Action tokens and heads stay in float32 whatever the backbone's dtype."""
         for name in OWN_MODULES:
             if isinstance(module := getattr(self, name, None), nn.Module):
                 module.float()
 
+    @travels_with()
     @torch.no_grad()
     def reset_action_tokens(self) -> None:
         """Start the action tokens at the mean input embedding of the vocabulary, as the backbone's embedding module

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
+from ..configuration.saving import travels_with
 from .heads.overlap import ChunkOverlap
 from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
 from .packing import rows_of_equal_length
@@ -51,6 +52,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         """How the backbone generates; TRL writes its special tokens there."""
         return self.backbone.generation_config
 
+    @travels_with()
     def grow_vocabulary(self) -> None:
         """Grow the vocabulary where action tokens are new ones; tied weights stay tied."""
         embed = self.get_input_embeddings()

@@ -57,20 +57,6 @@ class VLACache:
         """A cache of some rows only; `write` puts it back after use."""
         return VLACache({name: tensor[torch.as_tensor(rows)] for name, tensor in self.entries.items()})
 
-    @classmethod
-    def joined(cls, caches: Sequence["VLACache"]) -> "VLACache":
-        """The rows of several caches, one after another; `select` takes them apart again."""
-        names = dict.fromkeys(name for cache in caches for name in cache.entries)
-        entries = {}
-        for name in names:
-            example = next(cache[name] for cache in caches if name in cache)
-            parts = [
-                cache[name] if name in cache else example.new_zeros(len(cache), *example.shape[1:]) for cache in caches
-            ]
-            longest = (0, *(max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)))
-            entries[name] = torch.cat([grown(part, longest) for part in parts])
-        return cls(entries)
-
     def write(self, rows: Rows, part: "VLACache") -> None:
         """Store a selected cache back into its rows."""
         batch = len(self)
@@ -80,6 +66,20 @@ class VLACache:
             tensor = old.clone()
             tensor[torch.as_tensor(rows)] = new
             self.entries[name] = tensor
+
+
+def join_caches(caches: Sequence[VLACache]) -> VLACache:
+    """The rows of several caches, one after another; `select` takes them apart again."""
+    names = dict.fromkeys(name for cache in caches for name in cache.entries)
+    entries = {}
+    for name in names:
+        example = next(cache[name] for cache in caches if name in cache)
+        parts = [
+            cache[name] if name in cache else example.new_zeros(len(cache), *example.shape[1:]) for cache in caches
+        ]
+        longest = (0, *(max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)))
+        entries[name] = torch.cat([grown(part, longest) for part in parts])
+    return VLACache(entries)
 
 
 def grown(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

@@ -1,16 +1,18 @@
 """States and actions of every embodiment to tensors, and predicted actions back to the robot."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from transformers import BatchFeature
 
 from ..configuration.action_contract import ActionContract
-from .action_tokenizer import ActionTokenizer
-from .backbone_inputs import append_tokens
+from ..configuration.saving import travels_with
 from .normalization import ActionNormalizer, VectorNormalizer
+
+if TYPE_CHECKING:  # a processor of continuous actions does without it
+    from .action_tokenizer import ActionTokenizer
 
 
 class ActionEncoder:
@@ -30,7 +32,7 @@ class ActionEncoder:
     def __init__(
         self,
         contracts: Mapping[str, ActionContract],
-        tokenizer: ActionTokenizer | None,
+        tokenizer: "ActionTokenizer | None",
         decoding: Literal["autoregressive", "parallel"],
         text_tokenizer: Any,
         token_type: int | None,
@@ -42,7 +44,7 @@ class ActionEncoder:
             if contract.state is not None
         }
         self.tokenizer = tokenizer
-        self.decoding = decoding
+        self.decoding: Literal["autoregressive", "parallel"] = decoding
         self.text_tokenizer = text_tokenizer
         self.token_type = token_type
 
@@ -87,23 +89,7 @@ class ActionEncoder:
         if self.tokenizer is None:
             inputs["labels"] = torch.where(valid, 0, -100)
         else:
-            self._add_tokens(inputs, self.tokenizer, valid)
-
-    def _add_tokens(self, inputs: BatchFeature, tokenizer: ActionTokenizer, valid: torch.Tensor) -> None:
-        """Labels of the discrete structure; autoregressive action tokens are also appended to the prompts."""
-        chunks = inputs["actions"].flatten(0, 1)
-        ids = [torch.as_tensor(tokenizer.encode(chunk.numpy())).flatten() for chunk in chunks]
-        if tokenizer.ends_with_stop:  # a whole chunk or none: its tokens are not those of single steps
-            ids = [torch.cat([row, row.new_tensor([self.text_tokenizer.eos_token_id])]) for row in ids]
-            targets = ids
-        else:
-            counts = valid.flatten(0, 1)[..., None].expand(chunks.shape).flatten(1)
-            targets = [torch.where(count, row, -100) for count, row in zip(counts, ids, strict=True)]
-        if self.decoding == "parallel":
-            labels = torch.full_like(inputs["input_ids"], -100)
-            inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], torch.cat(targets))
-        else:
-            append_tokens(inputs, ids, targets, self.text_tokenizer.pad_token_id, self.token_type)
+            self.tokenizer.add_labels(inputs, valid, self.decoding, self.text_tokenizer, self.token_type)
 
     def encode(self, actions: Any, contract: ActionContract, state: Any = None) -> np.ndarray:
         """The inverse of `decode`: the robot's `(..., action_dim)` to normalised float32."""
@@ -136,6 +122,7 @@ class ActionEncoder:
         values = shaped(values, (*actions.shape[:-2], values.shape[-1]), "state")
         return values if actions.ndim == 1 else values[..., None, :]
 
+    @travels_with("one_step_discrete")
     def decode_tokens(self, token_ids: Any, contract: ActionContract, state: Any = None) -> np.ndarray:
         """Token ids `(rows, tokens)` to the robot's actions `(rows, chunk, action_dim)`; `state` `(rows, state_dim)`.
 

@@ -1,9 +1,14 @@
 """Actions as tokens of the vocabulary: what every way of writing them offers, which ways there are, which ids they take."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
+import torch
+from transformers import BatchFeature
+
+from ..configuration.saving import travels_with
+from .backbone_inputs import append_tokens
 
 
 class ActionTokenizer:
@@ -16,6 +21,14 @@ class ActionTokenizer:
     token_ids: tuple[int, ...]
     """The vocabulary's ids of its tokens."""
 
+    @travels_with("one_step_discrete")
+    @classmethod
+    def from_vocabulary(cls, tokenizer: Any, count: int, placement: Literal["reuse", "new"]) -> Self:
+        """With `count` ids: the last ordinary tokens of the vocabulary, or new ones, which are added to it."""
+        ids = new_token_ids(tokenizer, count) if placement == "new" else reused_token_ids(tokenizer, count)
+        return cls.from_dict({"token_ids": ids})
+
+    @travels_with()
     @classmethod
     def fit(cls, chunks: np.ndarray, vocab_size: int, scale: float, token_ids: Sequence[int]) -> Self:
         """Train on normalised chunks `(chunks, chunk_size, action_dim)`; TypeError where there is nothing to learn."""
@@ -43,10 +56,34 @@ class ActionTokenizer:
         """The ids of a chunk to its numbers, float32; ValueError for an id that is no action token."""
         raise NotImplementedError
 
+    def add_labels(
+        self,
+        inputs: BatchFeature,
+        valid: torch.Tensor,
+        decoding: Literal["autoregressive", "parallel"],
+        text_tokenizer: Any,
+        token_type: int | None,
+    ) -> None:
+        """Labels of the `actions` in `inputs`, where `valid` `(batch, window, chunk)`; autoregressive action tokens are
+        also appended to the prompts."""
+        chunks = inputs["actions"].flatten(0, 1)
+        ids = [torch.as_tensor(self.encode(chunk.numpy())).flatten() for chunk in chunks]
+        if self.ends_with_stop:  # a whole chunk or none: its tokens are not those of single steps
+            ids = [torch.cat([row, row.new_tensor([text_tokenizer.eos_token_id])]) for row in ids]
+            targets = ids
+        else:
+            counts = valid.flatten(0, 1)[..., None].expand(chunks.shape).flatten(1)
+            targets = [torch.where(count, row, -100) for count, row in zip(counts, ids, strict=True)]
+        if decoding == "parallel":
+            labels = torch.full_like(inputs["input_ids"], -100)
+            inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], torch.cat(targets))
+        else:
+            append_tokens(inputs, ids, targets, text_tokenizer.pad_token_id, token_type)
+
 
 TokenizerClass = TypeVar("TokenizerClass", bound=type[ActionTokenizer])
 
-ACTION_TOKENIZERS: dict[str, type[ActionTokenizer]] = {}
+ACTION_TOKENIZERS: dict[str, "type[ActionTokenizer]"] = {}
 """By `kind`."""
 
 
@@ -56,7 +93,7 @@ def register_action_tokenizer(tokenizer: TokenizerClass) -> TokenizerClass:
     return tokenizer
 
 
-def choose_action_tokenizer(kind: str) -> type[ActionTokenizer]:
+def choose_action_tokenizer(kind: str) -> "type[ActionTokenizer]":
     """Raises ValueError, listing the kinds that there are, for another."""
     if kind not in ACTION_TOKENIZERS:
         raise ValueError(f"Unknown action tokenizer {kind!r}: there are {sorted(ACTION_TOKENIZERS)} here.")

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, trainers
 from transformers.utils.hub import cached_file
 
+from ..configuration.saving import travels_with
 from .action_tokenizer import ActionTokenizer, register_action_tokenizer
 
 FIRST_CHARACTER = 0x4E00  # a long run of characters that are letters and nothing else
@@ -46,6 +47,7 @@ class FASTActionTokenizer(ActionTokenizer):
             raise ValueError(f"token_ids must be {size} distinct ids, one per token, got {len(self.token_ids)}.")
         self._token_of = {token: index for index, token in enumerate(self.token_ids)}
 
+    @travels_with()
     @classmethod
     def fit(
         cls, chunks: np.ndarray, vocab_size: int = 1024, scale: float = 10.0, token_ids: Sequence[int] = ()

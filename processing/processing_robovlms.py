@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -14,12 +14,15 @@ from transformers.models.auto.processing_auto import processor_class_from_name
 from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
 from ..configuration.package_version import VERSION
-from ..configuration.saving import complete_checkpoint, write_card
+from ..configuration.saving import complete_checkpoint, travels_with, write_card
 from .action_encoding import ActionEncoder, mask_or_ones, shaped
-from .action_tokenizer import ActionTokenizer, choose_action_tokenizer, new_token_ids, reused_token_ids
+from .action_tokenizer import choose_action_tokenizer, reused_token_ids
 from .backbone_inputs import choose_inputs
 from .camera_images import ordered_frames
 from .prompts import PromptEncoder
+
+if TYPE_CHECKING:  # a processor of continuous actions does without it
+    from .action_tokenizer import ActionTokenizer
 
 Images = Mapping[str, np.ndarray]
 
@@ -66,7 +69,7 @@ class RoboVLMProcessor(ProcessorMixin):
         action_token_ids: Sequence[int] | None = None,
         action_token_placement: Literal["reuse", "new"] = "reuse",
         decoding: Literal["autoregressive", "parallel"] = "autoregressive",
-        fast: ActionTokenizer | Mapping[str, Any] | None = None,
+        fast: "ActionTokenizer | Mapping[str, Any] | None" = None,
         token_source: TokenSource = "action",
         instruction_frames: Literal["every", "first"] = "every",
         image_options: Mapping[str, Any] | None = None,
@@ -97,10 +100,15 @@ class RoboVLMProcessor(ProcessorMixin):
             token_source=token_source,
             marks_instruction=self.marks_instruction,
         )
-        if fast is None and action_token_ids is None and action_bins is not None:
-            choose_ids = new_token_ids if action_token_placement == "new" else reused_token_ids
-            action_token_ids = choose_ids(self.tokenizer, action_bins)
-        self.action_tokenizer = _action_tokenizer(fast, action_token_ids)
+        self.action_tokenizer: ActionTokenizer | None = None
+        if fast is not None:
+            is_made = not isinstance(fast, Mapping)
+            self.action_tokenizer = fast if is_made else choose_action_tokenizer("fast").from_dict(fast)
+        elif action_token_ids is not None:
+            self.action_tokenizer = choose_action_tokenizer("uniform").from_dict({"token_ids": action_token_ids})
+        elif action_bins is not None:
+            uniform = choose_action_tokenizer("uniform")
+            self.action_tokenizer = uniform.from_vocabulary(self.tokenizer, action_bins, action_token_placement)
         if self.action_tokenizer is not None:
             self.num_action_tokens = self._tokens_per_chunk(self.action_tokenizer)
         self.action_encoder = ActionEncoder(
@@ -111,7 +119,7 @@ class RoboVLMProcessor(ProcessorMixin):
             token_type=self.backbone_inputs.appended_token_type,
         )
 
-    def _tokens_per_chunk(self, action_tokenizer: ActionTokenizer) -> int:
+    def _tokens_per_chunk(self, action_tokenizer: "ActionTokenizer") -> int:
         """How many tokens a chunk takes at most.
 
         Raises:
@@ -147,15 +155,17 @@ class RoboVLMProcessor(ProcessorMixin):
         """Whether inputs say which tokens are the instruction."""
         return self.instruction_frames == "first"
 
+    @travels_with()
     def fit_fast(
         self, chunks: Any, embodiment: str | None = None, vocab_size: int = 1024, scale: float = 10.0
-    ) -> ActionTokenizer:
+    ) -> "ActionTokenizer":
         """Train a FAST encoding on a dataset's chunks `(chunks, chunk, action_dim)`, with the vocabulary's last ordinary
         tokens for its own; make a processor with `fast=` of it."""
         ids = reused_token_ids(self.tokenizer, vocab_size)
         chunks = self.action_encoder.actions[self.contract(embodiment).embodiment].encode(chunks)
         return choose_action_tokenizer("fast").fit(chunks, vocab_size, scale, token_ids=ids)
 
+    @travels_with()
     @classmethod
     def from_backbone(
         cls, name_or_path: str, contracts: ActionContract | Mapping[str, ActionContract], **options: Any
@@ -306,6 +316,7 @@ class RoboVLMProcessor(ProcessorMixin):
         """
         return self.action_encoder.decode(actions, self.contract(embodiment), state)
 
+    @travels_with("one_step_discrete")
     def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
         """Token ids `(rows, tokens)` of the discrete structure to the robot's actions `(rows, chunk, action_dim)`; `state`
         `(rows, state_dim)` as in `decode_actions`. FAST rows end at their first -1.
@@ -360,6 +371,7 @@ class RoboVLMProcessor(ProcessorMixin):
             file.write_text(json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return [str(file)]
 
+    @travels_with()
     def _upload_modified_files(self, working_dir: str, repo_id: str, *args: Any, **options: Any) -> Any:
         """What `push_to_hub` does last."""
         write_card(working_dir, repo_id, options.get("token"))
@@ -384,14 +396,3 @@ class RoboVLMProcessor(ProcessorMixin):
                 "module that registers it with AutoProcessor first."
             )
         return cls(backbone_class.from_pretrained(pretrained_model_name_or_path, **kwargs), contracts, **own)
-
-
-def _action_tokenizer(
-    fast: ActionTokenizer | Mapping[str, Any] | None, token_ids: Sequence[int] | None
-) -> ActionTokenizer | None:
-    """What the processor's arguments say about writing actions as tokens."""
-    if isinstance(fast, Mapping):
-        return choose_action_tokenizer("fast").from_dict(fast)
-    if fast is not None or token_ids is None:
-        return fast
-    return choose_action_tokenizer("uniform").from_dict({"token_ids": token_ids})

@@ -72,11 +72,7 @@ class PromptEncoder:
         )
 
     def encode(
-        self,
-        instructions: list[str],
-        frames: list[list[list[np.ndarray]]],
-        real: torch.Tensor,
-        num_action_tokens: int,
+        self, instructions: list[str], frames: list[list[list[np.ndarray]]], real: torch.Tensor, num_action_tokens: int
     ) -> BatchFeature:
         """One row per real frame.
 

@@ -14,7 +14,7 @@ from ..modeling_robovlms.adapters import base_vla, load_adapter
 from ..modeling_robovlms.heads import ChunkOverlap
 from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
-from ..modeling_robovlms.streaming import VLACache
+from ..modeling_robovlms.streaming import VLACache, join_caches
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .overlap import RunningChunk, overlap_weights
 
@@ -129,12 +129,12 @@ class ChunkPredictor:
         caches = list(caches)
         for distance in range(max(len(request.history) for request in requests), 0, -1):
             rows = [row for row, request in enumerate(requests) if len(request.history) >= distance]
-            cache = VLACache.joined([caches[row] for row in rows])
+            cache = join_caches([caches[row] for row in rows])
             observations = [requests[row].history[-distance] for row in rows]
             self.predict(observations, [requests[row].instruction for row in rows], cache)
             for index, row in enumerate(rows):
                 caches[row] = cache.select([index])
-        cache = VLACache.joined(caches)
+        cache = join_caches(caches)
         chunks = self.predict(
             [request.observation for request in requests],
             [request.instruction for request in requests],

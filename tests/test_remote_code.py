@@ -139,10 +139,11 @@ def test_without_the_package_actions_are_the_same(chosen, backbone, contract, sa
 
 def test_the_code_is_generated_and_asks_for_little(backbone, contract, tmp_path):
     folder = tmp_path / "checkpoint"
-    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), contract(window_size=2))
+    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("qwen2_vl")), contract(window_size=2))
     vla.save_pretrained(folder)
-    RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), contract(window_size=2)).save_pretrained(folder)
+    RoboVLMProcessor.from_backbone(str(backbone("qwen2_vl")), contract(window_size=2)).save_pretrained(folder)
     files = sorted(folder.glob("*.py"))
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 3500
     assert [file.stem for file in files] == ["configuration_robovlms", "modeling_robovlms", "processing_robovlms"]
     for file in files:
         assert file.read_text().startswith(f"# Generated from robovlms {__version__};")
@@ -170,13 +171,14 @@ def test_code_holds_nothing_that_the_checkpoint_does_without(backbone, contract,
         folder.mkdir()
         write_code(vla, folder)
         modeling = (folder / "modeling_robovlms.py").read_text()
+        assert ("def join_images" in modeling) is (vla_class is InterleavedContinuousVLA)
+        assert "def from_backbone" not in modeling and "travels_with" not in modeling
         used = {cls.__name__ for cls in type(vla.runner).__mro__}
         assert [name for name in families.__all__ if f"class {name}" in modeling and name not in used] == []
         assert [cls.__name__ for cls in WINDOWS if f"class {cls.__name__}(" in modeling] == [vla_class.__name__]
     lint = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "--output-format", "concise"]
     found = subprocess.run([*lint, str(tmp_path)], capture_output=True, text=True, check=False).stdout
-    # The contract is the processor's; the model's code names it in annotations only.
-    faults = [line for line in found.splitlines() if ".py:" in line and "`ActionContract`" not in line]
+    faults = [line for line in found.splitlines() if ".py:" in line]
     assert faults == [], faults
 
 
@@ -219,6 +221,13 @@ def warnings_of(name):
             "entry, line 2: relative imports must stand at the top",
         ),
         ({"entry.py": "print()\nwanted = 1\n"}, "entry, line 1: .* may only define"),
+        (
+            {
+                "entry.py": "class wanted:\n    @travels_with('a')\n    def stays(self): ...\n"
+                "    def goes(self):\n        self.stays()\n"
+            },
+            "entry, line 5: wanted.stays does not travel with 'b'",
+        ),
     ],
 )
 def test_what_cannot_travel_is_named(files, message, tmp_path, monkeypatch):
@@ -230,7 +239,7 @@ def test_what_cannot_travel_is_named(files, message, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
         with pytest.raises(RemoteCodeError, match=message):
-            join_definitions([("shippable.entry", "wanted")], lambda module: "file", {"file": "Joined."})
+            join_definitions([("shippable.entry", "wanted")], lambda module: "file", {"file": "Joined."}, "b")
     finally:
         read_source.cache_clear()
         for name in [name for name in sys.modules if name.split(".")[0] == "shippable"]:

@@ -11,7 +11,6 @@ class BlipBackbone(Backbone):
     takes_several_images = False
 
     def require_support(self, config: RoboVLMConfig) -> None:
-        super().require_support(config)
         if config.structure == "one_step_discrete":
             raise UnsupportedByBackbone(
                 "backbone 'blip' changes the first and the last token of a prompt before it writes: it cannot write actions "

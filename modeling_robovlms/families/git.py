@@ -1,5 +1,6 @@
 """GIT, a captioner."""
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, UnsupportedByBackbone, register_backbone
 
 
@@ -10,6 +11,7 @@ class GitBackbone(Backbone):
     takes_several_images = False
     unused_names = r"img_temporal_embedding"  # of a video
 
+    @travels_with("interleaved_continuous")
     def require_keys_and_values(self) -> None:
         raise UnsupportedByBackbone(
             "frame_attention = 'banded' keeps keys and values of frames; 'git' puts its image in front of everything. Use "

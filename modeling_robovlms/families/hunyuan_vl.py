@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..backbone import Backbone, register_backbone
+from ..backbone import Backbone, count_positions, register_backbone
 
 
 @register_backbone("hunyuan_vl")
@@ -19,8 +19,8 @@ class HunYuanVLBackbone(Backbone):
         grids = inputs["image_grid_thw"].split(begins.sum(dim=1).tolist())
         names = ("input_ids", "attention_mask", "mm_token_type_ids")
         rows = [
-            Backbone.position_ids(
-                self,
+            count_positions(
+                self.model,
                 {name: inputs[name][row : row + 1] for name in names} | {"image_grid_thw": grid},
                 start[row : row + 1],
             )

@@ -1,5 +1,6 @@
 """InstructBLIP Video."""
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, UnsupportedByBackbone, register_backbone
 
 
@@ -9,6 +10,7 @@ class InstructBlipVideoBackbone(Backbone):
 
     takes_several_images = False
 
+    @travels_with("interleaved_continuous")
     def require_keys_and_values(self) -> None:
         raise UnsupportedByBackbone(
             "frame_attention = 'banded' gives positions to every frame's tokens; 'instructblipvideo' takes none. Use "

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import GenerationMixin
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, register_backbone
 
 
@@ -14,6 +15,7 @@ class JanusBackbone(Backbone):
 
     unused_names = r"generation_embeddings|generation_aligner|generation_head"  # draws images
 
+    @travels_with("one_step_discrete")
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
         inputs = self.generation_inputs(inputs)
         return GenerationMixin.generate(self.model, **inputs, **options)  # pyright: ignore[reportAttributeAccessIssue]  (its self is a protocol)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, cache_argument, register_backbone
 from ..image_inputs import per_row
 
@@ -14,6 +15,7 @@ from ..image_inputs import per_row
 class Kosmos2Backbone(Backbone):
     """Images enter through the head model, and only without a past: with one, they are written where they belong."""
 
+    @travels_with("one_step_discrete")
     def bidirectional(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
         raise ValueError(
             "KosMos-2 builds its own causal mask: decode autoregressively, parallel decoding is not possible."
@@ -27,6 +29,7 @@ class Kosmos2Backbone(Backbone):
     def vision_tower(self) -> nn.Module:
         return self.model.vision_model
 
+    @travels_with("interleaved_continuous")
     def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
         pixels = self.accepted(inputs)["pixel_values"]
         return {"image_embeds": per_row(self.encode_images(pixels), rows)}
@@ -37,6 +40,7 @@ class Kosmos2Backbone(Backbone):
         states = self.model.vision_model.model.post_layernorm(states)
         return self.model.image_to_text_projection(nn.functional.normalize(states, dim=-1))[0]
 
+    @travels_with("interleaved_continuous")
     def step(
         self,
         inputs: dict[str, Any],

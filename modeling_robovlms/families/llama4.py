@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, register_backbone
 
 
@@ -27,6 +28,7 @@ class Llama4Backbone(Backbone):
         with given_image_outputs(self.model):
             return super().logits(inputs, token_mask, tokens)
 
+    @travels_with("one_step_discrete")
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
         with given_image_outputs(self.model):
             return super().generate(inputs, **options)

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ...configuration.saving import travels_with
 from ..backbone import UnsupportedByBackbone, register_backbone
 from ..cross_attention import CrossAttentionBackbone
 
@@ -15,12 +16,14 @@ class MllamaBackbone(CrossAttentionBackbone):
     mask_name = "cross_attention_mask"
     image_names = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
 
+    @travels_with("interleaved_continuous")
     def require_keys_and_values(self) -> None:
         raise UnsupportedByBackbone(
             "frame_attention = 'banded' keeps keys and values of frames; in 'mllama' the first frame's images would stay "
             "in them. Use 'window'."
         )
 
+    @travels_with("interleaved_continuous")
     def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Tokens in front of the images, which may read none, read all there are: in a joined row, the future's too. Here
         they read those of their frame."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ...configuration.saving import travels_with
 from ..backbone import Backbone, register_backbone
 
 
@@ -11,6 +12,7 @@ from ..backbone import Backbone, register_backbone
 class Molmo2Backbone(Backbone):
     """All images of a row see each other, and where an image's tokens come from is counted over the whole batch."""
 
+    @travels_with("interleaved_continuous")
     def causal(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in inputs.items() if name != "mm_token_type_ids"}
 

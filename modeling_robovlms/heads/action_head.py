@@ -13,6 +13,9 @@ from ...configuration.head_configs import HeadConfig, HistoryConfig, register_he
 from ..streaming import VLACache
 from .overlap import ChunkOverlap
 
+Generators = torch.Generator | Sequence[torch.Generator | None] | None
+"""Where random numbers come from: one for all rows, or one per row; None: torch's own."""
+
 
 @dataclass
 class HeadOutput:
@@ -84,7 +87,7 @@ class Decoder(nn.Module):
         self,
         context: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """Contexts `(batch, window, hidden_size)` to chunks `(batch, window, chunk, action_dim)`, or with `targets` to
@@ -116,7 +119,7 @@ class ActionHead(nn.Module):
         features: torch.Tensor,
         frame_mask: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
     ) -> HeadOutput:
         """`features` `(batch, window, num_action_tokens, hidden)`; False in `frame_mask` marks frames before the
         episode's start, which come first in a window."""
@@ -127,7 +130,7 @@ class ActionHead(nn.Module):
         self,
         features: torch.Tensor,
         frame_mask: torch.Tensor,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
     ) -> torch.Tensor:
         """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
@@ -142,7 +145,7 @@ class ActionHead(nn.Module):
         self,
         features: torch.Tensor,
         cache: VLACache,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """One new frame's `features` `(batch, 1, num_action_tokens, hidden)`: what `forward` would give for the

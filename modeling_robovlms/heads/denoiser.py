@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from ...configuration.head_configs import DenoisingHeadConfig
-from .action_head import ActionTargets, Decoder, HeadOutput
+from .action_head import ActionTargets, Decoder, Generators, HeadOutput
 from .overlap import ChunkOverlap
 
 
@@ -101,7 +101,7 @@ class DenoisingDecoder(Decoder):
         self,
         context: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`. With targets only losses, no actions; without, sampled actions for every
@@ -118,7 +118,7 @@ class DenoisingDecoder(Decoder):
             overlap = overlap.to(noise)
         actions = self.sample(noise, context.flatten(0, 1), overlap)
         if overlap is not None:
-            actions = overlap.freeze(actions)
+            actions = torch.where((overlap.weights == 1)[..., None], overlap.actions, actions)
         actions = actions.unflatten(0, (batch, window))
         return HeadOutput(actions=actions, pose=actions[..., self.config.pose_dims])
 

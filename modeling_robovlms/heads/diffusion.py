@@ -8,7 +8,7 @@ from ...configuration.configuration_robovlms import RoboVLMConfig
 from ...configuration.head_configs import DiffusionHeadConfig
 from .action_head import register_head
 from .denoiser import DenoisingDecoder
-from .overlap import MAX_GUIDANCE, ChunkOverlap
+from .overlap import MAX_GUIDANCE, ChunkOverlap, guide
 
 
 @register_head(DiffusionHeadConfig)
@@ -83,7 +83,7 @@ class DiffusionDecoder(DenoisingDecoder):
                 return signal * noisy - noise_share * predicted
             return (noisy - noise_share * predicted) / signal
 
-        clean, pull = overlap.guide(estimate, actions, context)
+        clean, pull = guide(overlap, estimate, actions, context)
         clean = clean + min(MAX_GUIDANCE, 1 / signal) * pull
         if kind == "sample":
             return clean

@@ -8,7 +8,7 @@ from ...configuration.configuration_robovlms import RoboVLMConfig
 from ...configuration.head_configs import FlowMatchingHeadConfig
 from .action_head import register_head
 from .denoiser import DenoisingDecoder
-from .overlap import MAX_GUIDANCE, ChunkOverlap
+from .overlap import MAX_GUIDANCE, ChunkOverlap, guide
 
 
 @register_head(FlowMatchingHeadConfig)
@@ -49,7 +49,7 @@ class FlowMatchingDecoder(DenoisingDecoder):
         def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
             return noisy - time * self.denoiser(noisy, times.clone(), context)
 
-        clean, pull = overlap.guide(estimate, actions, context)
+        clean, pull = guide(overlap, estimate, actions, context)
         odds = time * (1 - time)
         weight = min(MAX_GUIDANCE, (time**2 + (1 - time) ** 2) / odds) if odds else MAX_GUIDANCE
         return (actions - clean) / time - weight * pull

@@ -27,25 +27,22 @@ class ChunkOverlap:
         """On the device and in the dtype of `tensor`."""
         return ChunkOverlap(self.actions.to(tensor), self.weights.to(tensor))
 
-    def freeze(self, actions: torch.Tensor) -> torch.Tensor:
-        """`actions` with those of weight 1 replaced by the running chunk's."""
-        return torch.where((self.weights == 1)[..., None], self.actions, actions)
-
     def blend(self, actions: torch.Tensor) -> torch.Tensor:
         """`actions` mixed with the running chunk's by the weights: for heads that sample nothing to be guided."""
         return actions + self.weights[..., None] * (self.actions - actions)
 
-    def guide(
-        self,
-        estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        noisy: torch.Tensor,
-        context: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The clean chunks that `estimate(noisy, context)` sees in noisy ones, and where to pull the noisy ones so that
-        they agree with the overlap (the vector-Jacobian product of pseudoinverse guidance)."""
-        with torch.inference_mode(False), torch.enable_grad():
-            noisy = noisy.clone().requires_grad_()
-            clean = estimate(noisy, context.clone())
-            error = (self.actions.clone() - clean.detach()) * self.weights.clone()[..., None]
-            (pull,) = torch.autograd.grad(clean, noisy, error)
-        return clean.detach(), pull
+
+def guide(
+    overlap: ChunkOverlap,
+    estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    noisy: torch.Tensor,
+    context: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The clean chunks that `estimate(noisy, context)` sees in noisy ones, and where to pull the noisy ones so that they
+    agree with the overlap (the vector-Jacobian product of pseudoinverse guidance)."""
+    with torch.inference_mode(False), torch.enable_grad():
+        noisy = noisy.clone().requires_grad_()
+        clean = estimate(noisy, context.clone())
+        error = (overlap.actions.clone() - clean.detach()) * overlap.weights.clone()[..., None]
+        (pull,) = torch.autograd.grad(clean, noisy, error)
+    return clean.detach(), pull

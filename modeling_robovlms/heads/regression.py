@@ -1,13 +1,11 @@
 """Decoding by regression: one MLP for the pose, one for the grippers."""
 
-from collections.abc import Sequence
-
 import torch
 from torch.nn import functional as F
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from ...configuration.head_configs import RegressionHeadConfig
-from .action_head import ActionTargets, Decoder, HeadOutput, register_head
+from .action_head import ActionTargets, Decoder, Generators, HeadOutput, register_head
 from .layers import mlp
 from .overlap import ChunkOverlap
 
@@ -28,7 +26,7 @@ class RegressionDecoder(Decoder):
         self,
         context: torch.Tensor,
         targets: ActionTargets | None = None,
-        generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
+        generator: Generators = None,
         overlap: ChunkOverlap | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`; deterministic, so `generator` is not used. `overlap` is for one frame

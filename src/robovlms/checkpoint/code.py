@@ -53,11 +53,16 @@ def sources_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor, classes: list[ty
     wanted = [(cls.__module__, cls.__name__) for cls in classes]
     if isinstance(part, RoboVLMProcessor):
         name = type(part.backbone_processor).__name__
-        return join_definitions(wanted, lambda module: FILES[2], {FILES[2]: f"The processor over a {name}."})
+        structure = "" if part.action_tokenizer is None else "one_step_discrete"
+        docstrings = {FILES[2]: f"The processor over a {name}."}
+        return join_definitions(wanted, lambda module: FILES[2], docstrings, structure)
     what = f"{type(part).__name__} over {part.model.config.model_type}"
     docstrings = {FILES[0]: f"The config of a {what}.", FILES[1]: f"A {what}."}
-    is_config = "robovlms.configuration."
-    return join_definitions(wanted, lambda module: FILES[0 if module.startswith(is_config) else 1], docstrings)
+
+    def file_of(module: str) -> str:
+        return FILES[0 if module.startswith("robovlms.configuration.") else 1]
+
+    return join_definitions(wanted, file_of, docstrings, part.config.structure)
 
 
 def classes_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor) -> Iterator[type]:

@@ -1,7 +1,8 @@
 """Definitions of several modules, with all that they need, joined in few files that import nothing of this package.
 
 What is needed is found name by name: a definition brings those that it mentions, from its own module or from where that
-module imports them relatively. Modules stand in the order in which they import each other.
+module imports them relatively. Modules stand in the order in which they import each other. Of a class, the methods travel
+that are not for another structure (`travels_with`).
 """
 
 import ast
@@ -10,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,8 +73,11 @@ class Source:
         return next((place for place, one in enumerate(self.definitions) if name in one.names), None)
 
 
+Reader = Callable[[str], Source]
+
+
 def join_definitions(
-    wanted: Iterable[tuple[str, str]], file_of: Callable[[str], str], docstrings: dict[str, str]
+    wanted: Iterable[tuple[str, str]], file_of: Callable[[str], str], docstrings: dict[str, str], structure: str = ""
 ) -> dict[str, str]:
     """File name, without its ending, -> source.
 
@@ -81,25 +85,27 @@ def join_definitions(
         wanted: (module, name) of what the files must define.
         file_of: into which file a module goes; files may import from each other in one direction only.
         docstrings: of the files.
+        structure: of the VLA.
 
     Raises:
         RemoteCodeError: for what cannot be joined, naming the modules: one name for two things, relative imports that
-            rename or stand below a module's top, statements that do something when a module is imported.
+            rename or stand below a module's top, statements that do something when a module is imported, methods that
+            stay behind and are called.
     """
-    wanted = list(wanted)
-    needed = _needed(wanted)
+    wanted, read = list(wanted), partial(read_source, structure=structure)
+    needed = _needed(wanted, read)
     files: dict[str, list[str]] = {}
-    for module in _in_import_order(dict.fromkeys(module for module, _ in wanted), needed):
+    for module in _in_import_order(dict.fromkeys(module for module, _ in wanted), needed, read):
         files.setdefault(file_of(module), []).append(module)
-    return {file: _file(file, modules, needed, file_of, docstrings[file]) for file, modules in files.items()}
+    return {file: _file(file, modules, needed, file_of, docstrings[file], read) for file, modules in files.items()}
 
 
-def _needed(wanted: list[tuple[str, str]]) -> dict[str, set[int]]:
+def _needed(wanted: list[tuple[str, str]], read: Reader) -> dict[str, set[int]]:
     """Module -> places of the definitions that are wanted, and of those that they mention."""
     needed: dict[str, set[int]] = {}
     waiting = list(wanted)
     while waiting:
-        source = read_source(waiting[-1][0])
+        source = read(waiting[-1][0])
         module, name = waiting.pop()
         place = source.definition(name)
         if place is None:
@@ -116,19 +122,19 @@ def _needed(wanted: list[tuple[str, str]]) -> dict[str, set[int]]:
             if source.definition(mentioned) is not None:
                 waiting.append((module, mentioned))
             elif isinstance(origin := source.imports.get(mentioned), Relative):
-                waiting.append(defining_module(origin))
+                waiting.append(defining_module(origin, read))
     return needed
 
 
-def defining_module(origin: Relative) -> tuple[str, str]:
+def defining_module(origin: Relative, read: Reader) -> tuple[str, str]:
     """Where a name is defined, and how it is called there: packages pass on what their modules define."""
-    source = read_source(origin.module)
+    source = read(origin.module)
     if source.definition(origin.name) is None and isinstance(passed_on := source.imports.get(origin.name), Relative):
-        return defining_module(passed_on)
+        return defining_module(passed_on, read)
     return origin.module, origin.name
 
 
-def _in_import_order(modules: Iterable[str], needed: dict[str, set[int]]) -> list[str]:
+def _in_import_order(modules: Iterable[str], needed: dict[str, set[int]], read: Reader) -> list[str]:
     """The needed modules, each after those that it imports."""
     ordered: list[str] = []
     seen: set[str] = set()
@@ -137,7 +143,7 @@ def _in_import_order(modules: Iterable[str], needed: dict[str, set[int]]) -> lis
         if module in seen:
             return
         seen.add(module)
-        for imported in read_source(module).imported_modules:
+        for imported in read(module).imported_modules:
             visit(imported)
         if module in needed:
             ordered.append(module)
@@ -148,7 +154,12 @@ def _in_import_order(modules: Iterable[str], needed: dict[str, set[int]]) -> lis
 
 
 def _file(
-    file: str, modules: list[str], needed: dict[str, set[int]], file_of: Callable[[str], str], docstring: str
+    file: str,
+    modules: list[str],
+    needed: dict[str, set[int]],
+    file_of: Callable[[str], str],
+    docstring: str,
+    read: Reader,
 ) -> str:
     """The source of one file."""
     bound: dict[str, tuple[str, object]] = {}  # name -> the module that binds it, and to what
@@ -156,7 +167,7 @@ def _file(
     from_files: dict[str, set[str]] = {}
     parts = []
     for module in modules:
-        source = read_source(module)
+        source = read(module)
         chosen = [source.definitions[place] for place in sorted(needed[module])]
         for definition in chosen:
             for name in definition.names:
@@ -167,7 +178,7 @@ def _file(
                     imports.add(origin)
                     _bind(bound, name, module, origin)
                     continue
-                owner, there = defining_module(origin)
+                owner, there = defining_module(origin, read)
                 if there != name:
                     raise RemoteCodeError(
                         f"{module} imports {there!r} of {owner} as {name!r}: import it under its own name."
@@ -235,12 +246,12 @@ def _from_import(module: str, names: set[str]) -> str:
 
 
 @cache
-def read_source(module: str) -> Source:
-    """Take a module apart."""
+def read_source(module: str, structure: str) -> Source:
+    """Take a module apart, as it travels with a structure."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise RemoteCodeError(f"{module} has no source file.")
-    text = Path(spec.origin).read_text(encoding="utf-8")
+    text = _travelling(module, Path(spec.origin).read_text(encoding="utf-8"), structure)
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
     tree, lines = ast.parse(text), text.splitlines()
     source = Source(module, ast.get_docstring(tree))
@@ -257,6 +268,33 @@ def read_source(module: str) -> Source:
         else:
             source.definitions.append(_definition(module, statement, lines))
     return source
+
+
+def _travelling(module: str, text: str, structure: str) -> str:
+    """The source of a module without the methods that do not travel with a structure, and without their marks."""
+    lines = text.splitlines()
+    for cls in reversed([statement for statement in ast.parse(text).body if isinstance(statement, ast.ClassDef)]):
+        methods = [statement for statement in cls.body if isinstance(statement, ast.FunctionDef)]
+        marked = [(method, mark) for method in methods if (mark := _mark(method)) is not None]
+        left = {method.name for method, mark in marked if structure not in map(ast.literal_eval, mark.args)}
+        for node in (node for method in methods if method.name not in left for node in ast.walk(method)):
+            own = isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls", "super()")
+            if own and node.attr in left:
+                raise RemoteCodeError(
+                    f"{module}, line {node.lineno}: {cls.name}.{node.attr} does not travel with {structure!r}."
+                )
+        for method, mark in reversed(marked):
+            if method.name in left:
+                del lines[mark.lineno - 1 - (not lines[mark.lineno - 2]) : method.end_lineno]
+            else:
+                del lines[mark.lineno - 1 : mark.end_lineno]
+    return "\n".join(lines)
+
+
+def _mark(method: ast.FunctionDef) -> ast.Call | None:
+    """The `travels_with` above a method."""
+    calls = (one for one in method.decorator_list if isinstance(one, ast.Call))
+    return next((call for call in calls if ast.unparse(call.func) == "travels_with"), None)
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
