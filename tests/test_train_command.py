@@ -20,6 +20,7 @@ from robovlms.evaluation.study import Outcome, Variant, verdicts
 from robovlms.serving import random_observation
 from robovlms.testing import write_demonstrations
 from robovlms.training import BlockTrainer, Rollouts, freeze, last_complete_checkpoint, monitor, write_scratch_backbone
+from robovlms.training.learning_checks import check_batch, find_warnings, parts_without_gradient
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,7 @@ def test_discrete_with_adapters_leaves_a_policy_and_a_report(demonstrations, bac
     for name in ("adapter/adapter_model.safetensors", "report.html", "report.png", "README.md"):
         assert (tmp_path / "run" / name).exists()
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "check/shuffled_images" in page and "one_step_discrete" in page
     assert "token_accuracy/gripper" in page and "frames_per_second" in page and str(tmp_path) not in page
     policy = Policy.from_pretrained(str(tmp_path / "run"))
     assert policy.select_action(random_observation(policy.contract), "push the block").shape == (7,)
@@ -156,6 +158,26 @@ def test_mistakes(demonstrations, tmp_path, capsys):
     ):
         assert train(tmp_path / "run", **{"dataset": str(demonstrations)} | options) == 1
         assert wanted in capsys.readouterr().err
+
+
+def test_what_a_model_ignores_is_found(backbone, contract, sample):
+    agreed = contract()
+    processor = RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), agreed)
+    vla = OneStepContinuousVLA.from_backbone(str(backbone("smolvlm")), agreed, head_config=MLPHeadConfig())
+    batch = dict(VLACollator(processor)([sample(agreed, seed) for seed in range(3)]))
+    blind = batch | {"pixel_values": torch.zeros_like(batch["pixel_values"])}
+    vla(**batch).loss.backward()
+    assert list(parts_without_gradient(vla)) == []
+    for parameter in vla.vision_tower.parameters():
+        parameter.grad = None
+    assert list(parts_without_gradient(vla)) == ["vision_tower"]
+    with torch.no_grad():
+        assert check_batch(vla.eval(), batch)["check/shuffled_images"] != 1
+        values = check_batch(vla.eval(), blind)
+    assert values["check/shuffled_images"] == 1
+    told = find_warnings([{"step": 4} | values | {"check/no_gradient/vision_tower": 1.0}])
+    assert any("images hardly matter" in each and "1.000" in each for each in told)
+    assert any("vision_tower" in each for each in told)
 
 
 def test_a_hub_that_cannot_be_reached_is_said_at_once(demonstrations, tmp_path, capsys, monkeypatch):

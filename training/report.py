@@ -1,6 +1,6 @@
 """The run as a page: `report.html` and `report.png`, drawn from what the Trainer logged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from transformers import TrainerCallback
 
 from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
 from ..hub_cards.pages import data_url, render_page
+from .learning_checks import find_warnings
 
 Entries = Sequence[dict[str, Any]]
 # What a page may say of the arguments: nothing of the machine, and no token.
@@ -23,12 +24,22 @@ SETTINGS = (
 )  # fmt: skip
 
 
+MOST_NAMED = 8
+
+
 class RunReport(TrainerCallback):
-    """Writes the page into the Trainer's output folder whenever it saves a checkpoint, and at the end."""
+    """Writes the page into the Trainer's output folder whenever it saves a checkpoint, and at the end.
+
+    Args:
+        facts: what to list beside the Trainer's arguments.
+    """
+
+    def __init__(self, facts: Mapping[str, Any] | None = None):
+        self.facts = dict(facts or {})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and _panels(state.log_history):
-            settings = {name: getattr(args, name) for name in SETTINGS} | {"processes": args.world_size}
+            settings = self.facts | {name: getattr(args, name) for name in SETTINGS} | {"processes": args.world_size}
             write_report(state.log_history, args.output_dir, settings)
 
     on_train_end = on_save
@@ -53,6 +64,7 @@ def write_report(log_history: Entries, folder: str | Path, settings: dict[str, A
         picture=data_url(folder / "report.png"),
         last=_last_values(log_history),
         settings=settings or {},
+        warnings=find_warnings(log_history),
         steps=max(entry["step"] for entry in log_history),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -76,6 +88,7 @@ def _panels(log_history: Entries) -> list[tuple[Callable[[Axes, dict[str, np.nda
         (_errors, curves(log_history, lambda name: name.startswith(("action_error/", "token_accuracy")))),
         (_success, curves(log_history, lambda name: name.startswith("rollout/"))),
         (_throughput, curves(log_history, lambda name: name == "frames_per_second")),
+        (_rate, curves(log_history, lambda name: name in ("learning_rate", "grad_norm"))),
     ]
     return [(draw, found) for draw, found in panels if found]
 
@@ -113,18 +126,41 @@ def _losses(axes: Axes, found: dict[str, np.ndarray]) -> None:
     )
     if all((values > 0).all() for _, values in found.values()):
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Loss", loc="left", fontweight="bold")
 
 
 def _errors(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    """The worst dimensions by name; the others in grey, for a legend of all would hide the curves."""
     is_error = any(name.startswith("action_error/") for name in found)
-    _lines(axes, found, lambda name: name.partition("/")[2] or "all", ".3f" if is_error else ".0%")
-    title = "Action error by dimension (mean absolute, normalised)" if is_error else "Action tokens predicted right"
-    axes.set_title(title, loc="left", fontweight="bold")
+    order = sorted(found, key=lambda name: found[name][1][-1], reverse=is_error)
+    for name in order[MOST_NAMED:]:
+        axes.plot(*found[name], color="0.85", linewidth=0.8, zorder=1)
+    named = {name: found[name] for name in order[:MOST_NAMED]}
+    _lines(axes, named, lambda name: name.partition("/")[2] or "all", ".3f" if is_error else ".0%")
+    title = "Action error (mean absolute, normalised)" if is_error else "Action tokens predicted right"
+    shown = f", the {MOST_NAMED} worst of {len(found)}" if len(found) > MOST_NAMED else " by dimension"
+    axes.set_title(title + shown, loc="left", fontweight="bold")
     axes.set_ylim(bottom=0)
     if not is_error:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def _rate(axes: Axes, found: dict[str, np.ndarray]) -> None:
+    if "grad_norm" in found:
+        axes.plot(*found["grad_norm"], color=BLUE, linewidth=1.2)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("gradient norm", color=BLUE)
+    if "learning_rate" in found:
+        other = axes.twinx() if "grad_norm" in found else axes
+        other.plot(*found["learning_rate"], color=GREEN, linewidth=1.6)
+        other.set_ylim(bottom=0)
+        other.grid(axes is other)
+        other.set_ylabel("learning rate", color=GREEN)
+        other.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_title("Learning rate and gradient norm", loc="left", fontweight="bold")
 
 
 def _success(axes: Axes, found: dict[str, np.ndarray]) -> None:

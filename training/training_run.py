@@ -1,5 +1,7 @@
 """Training a VLA on datasets with `transformers.Trainer`."""
 
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -16,8 +18,9 @@ from ..processing.processing_robovlms import RoboVLMProcessor
 from .arguments import SCRATCH, FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
-from .datasets import build_dataset
+from .datasets import DatasetSpec, build_dataset
 from .freezing import freeze
+from .learning_checks import find_warnings
 from .lora import lora_config
 from .monitoring import monitor
 from .precision import hold_trained_in_float32
@@ -62,7 +65,7 @@ def train(
         processing_class=processor,
     )
     names = {contract.action.names for contract in processor.contracts.values()}
-    monitor(trainer, names.pop() if len(names) == 1 else None)
+    monitor(trainer, names.pop() if len(names) == 1 else None, describe_run(arguments))
     if rollouts.rollout_suite is not None:
         score = suite_score(
             processor,
@@ -74,6 +77,8 @@ def train(
         )
         trainer.add_callback(Rollouts(trainer, score, rollouts.rollout_steps))
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(work, training.world_size))
+    for warning in find_warnings(trainer.state.log_history) if trainer.is_world_process_zero() else ():
+        print(f"warning: {warning}")
     trainer.accelerator.wait_for_everyone()
     return save(trainer, processor, output) if trainer.is_world_process_zero() else output
 
@@ -95,10 +100,31 @@ def trainable(vla: RoboVLMPreTrainedModel, freezing: FreezingArguments, lora: Lo
             train_last_layers=freezing.train_last_layers,
             embeddings=freezing.freeze_embeddings,
         )
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    trained, total = count_parameters(model)
     print(f"training {trained:,} of {total:,} parameters ({trained / total:.1%})")
     return model
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """(trained, all); PEFT's frozen originals of modules that are trained in full are not counted beside them."""
+    counted = [each for name, each in model.named_parameters() if ".original_module." not in name]
+    return sum(each.numel() for each in counted if each.requires_grad), sum(each.numel() for each in counted)
+
+
+def describe_run(arguments: VLAArguments) -> dict[str, str]:
+    """What a report says of it; of local folders their names alone."""
+    facts = {
+        "dataset": ", ".join(shorten_path(DatasetSpec.parse(each).path) for each in arguments.dataset),
+        "backbone": shorten_path(arguments.init_from or arguments.backbone),
+        "structure": arguments.structure_name,
+    }
+    shown = (shorten_path(part) for part in sys.argv[1:])
+    return facts | {"command": shlex.join(["robovlms", *shown])} if sys.argv[1:2] == ["train"] else facts
+
+
+def shorten_path(text: str) -> str:
+    """The last part of what names a local folder or file; anything else as it is."""
+    return Path(text).name if Path(text).exists() else text
 
 
 def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path:
