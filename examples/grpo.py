@@ -55,7 +55,7 @@ class Curve(TrainerCallback):
 
 def run(
     output: Path,
-    rounds: int = 24,
+    rounds: int = 72,
     scenes: int = 8,
     rollouts: int = 8,
     num_envs: int = 16,
@@ -144,7 +144,7 @@ def draw(result: dict, file: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=72)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     run(options.output, options.rounds, seed=options.seed)

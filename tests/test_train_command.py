@@ -165,7 +165,7 @@ def test_what_a_model_ignores_is_found(backbone, contract, sample):
     processor = RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), agreed)
     vla = OneStepContinuousVLA.from_backbone(str(backbone("smolvlm")), agreed, head_config=MLPHeadConfig())
     batch = dict(VLACollator(processor)([sample(agreed, seed) for seed in range(3)]))
-    blind = batch | {"pixel_values": torch.zeros_like(batch["pixel_values"])}
+    blind = batch | {"pixel_values": torch.full_like(batch["pixel_values"], 0.5)}
     vla(**batch).loss.backward()
     assert list(parts_without_gradient(vla)) == []
     for parameter in vla.vision_tower.parameters():

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import Trainer
 
+from ..modeling_robovlms.adapters import base_vla
 from .callbacks import ForwardWatcher
 from .rollouts import undisturbed
 
@@ -103,13 +104,10 @@ def shift_samples(tensors: dict[str, Any], samples: int) -> dict[str, torch.Tens
 
 def parts_without_gradient(model: nn.Module) -> Iterator[str]:
     """Trained parts of a VLA (towers, head, action tokens, ...) that no gradient reaches."""
-    vla = model.get_base_model() if hasattr(model, "get_base_model") else model
-    parts = dict(vla.named_children())
-    parts.pop("backbone", None)
-    for name in ("vision_tower", "text_tower"):
-        parts[name] = getattr(vla, name, None)
-    for name, part in parts.items():
-        trained = [each for each in part.parameters() if each.requires_grad] if isinstance(part, nn.Module) else []
+    vla = base_vla(model)
+    own = {name: part for name, part in vla.named_children() if name != "backbone"}
+    for name, part in (own | {"vision_tower": vla.vision_tower, "text_tower": vla.text_tower}).items():
+        trained = [each for each in part.parameters() if each.requires_grad]
         if trained and not any(each.grad is not None and bool(each.grad.any()) for each in trained):
             yield name
 

@@ -5,6 +5,7 @@ interrupted run is continued by the same command.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         build_parser(GROUPS, prog, __doc__).print_help()
         return
     folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults))
-    print(f"{folder}: model, processor and report; next: `{next_command(folder)}`")
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"{folder}: model, processor and report; next: `{next_command(folder)}`")
 
 
 def next_command(folder: Path) -> str:
