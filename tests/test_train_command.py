@@ -160,6 +160,19 @@ def test_mistakes(demonstrations, tmp_path, capsys):
         assert wanted in capsys.readouterr().err
 
 
+def test_a_dry_run_tells_the_plan_and_writes_nothing(demonstrations, backbone, tmp_path, capsys):
+    assert (
+        train(
+            tmp_path / "run", dataset=str(demonstrations), backbone=str(backbone("smolvlm")), lora=True, dry_run=True
+        )
+        == 0
+    )
+    told = capsys.readouterr().out
+    for part in ("vision tower", "text tower", "head", "2 updates", "per frame", "GiB", "gripper", "'"):
+        assert part in told
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_a_model_ignores_is_found(backbone, contract, sample):
     agreed = contract()
     processor = RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), agreed)

@@ -65,6 +65,12 @@ class VLAArguments:
     checkpoint: str | None = field(
         default=None, metadata={"help": "Where model and processor go; default: output_dir."}
     )
+    dry_run: bool = field(
+        default=False,
+        metadata={
+            "help": "Print parameters, samples, steps, memory, hours, contract and a sample, and write nothing."
+        },
+    )
     window_size: int = field(default=8, metadata={"help": "Observations per sample (one-step structures use 1)."})
     history_stride: int = field(default=1, metadata={"help": "Control steps between observations of the window."})
     chunk_size: int = field(default=10, metadata={"help": "Actions per prediction."})

@@ -1,7 +1,9 @@
 """Training a VLA on datasets with `transformers.Trainer`."""
 
 import shlex
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from .arguments import SCRATCH, FreezingArguments, LoRAArguments, RolloutArgumen
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import DatasetSpec, build_dataset
+from .dry_run import describe_plan
 from .freezing import freeze
 from .learning_checks import find_warnings
 from .lora import lora_config
@@ -46,7 +49,9 @@ def train(
     freezing, lora, rollouts = freezing or FreezingArguments(), lora or LoRAArguments(), rollouts or RolloutArguments()
     if training.hub_token is not None:
         raise ValueError("hub_token would be stored in clear text with the checkpoints: run `hf auth login` instead.")
-    work = output_folder(training)
+    work = Path(tempfile.mkdtemp()) if arguments.dry_run else output_folder(training)
+    if arguments.dry_run:  # a Trainer makes its folder at once
+        training.output_dir = str(work)
     output = Path(arguments.checkpoint or work)
     if (name_or_path := arguments.init_from or arguments.backbone) != SCRATCH:
         require_reachable(name_or_path)
@@ -64,8 +69,13 @@ def train(
         data_collator=VLACollator(processor),
         processing_class=processor,
     )
+    if arguments.dry_run:
+        for line in describe_plan(trainer, model, dataset, processor) if trainer.is_world_process_zero() else ():
+            print(line, flush=True)
+        shutil.rmtree(work)
+        return output
     names = {contract.action.names for contract in processor.contracts.values()}
-    monitor(trainer, names.pop() if len(names) == 1 else None, describe_run(arguments))
+    monitor(trainer, names.pop() if len(names) == 1 else None, report_facts(arguments))
     if rollouts.rollout_suite is not None:
         score = suite_score(
             processor,
@@ -111,7 +121,7 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return sum(each.numel() for each in counted if each.requires_grad), sum(each.numel() for each in counted)
 
 
-def describe_run(arguments: VLAArguments) -> dict[str, str]:
+def report_facts(arguments: VLAArguments) -> dict[str, str]:
     """What a report says of it; of local folders their names alone."""
     facts = {
         "dataset": ", ".join(shorten_path(DatasetSpec.parse(each).path) for each in arguments.dataset),

@@ -41,7 +41,10 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     if "--help_all" in arguments:
         build_parser(GROUPS, prog, __doc__).print_help()
         return
-    folder = train(*parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults))
+    parsed = parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults)
+    folder = train(*parsed)
+    if parsed[0].dry_run:
+        return
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"{folder}: model, processor and report; next: `{next_command(folder)}`")
 
