@@ -9,9 +9,9 @@ from .errors import DatasetError
 Format = Literal["lerobot", "calvin", "rlds"]
 
 
-def find_format(folder_or_id: str | Path) -> Format:
+def find_format(name_or_path: str | Path) -> Format:
     """By the files that are there; what is no folder is taken for a Hub id of a LeRobotDataset."""
-    folder = Path(folder_or_id)
+    folder = Path(name_or_path)
     if any((folder / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
         return "calvin"
     has_features = (folder / "features.json").exists() or next(folder.glob("*/features.json"), None) is not None

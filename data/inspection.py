@@ -25,7 +25,7 @@ PROGRESS_BAR_FROM = 500  # files or episodes
 
 
 def inspect_dataset(
-    folder_or_id: str | Path,
+    name_or_path: str | Path,
     revision: str | None = None,
     episodes: int | Sequence[int] = 8,
     frames: int = 8,
@@ -37,11 +37,11 @@ def inspect_dataset(
     every image of a LeRobotDataset. (`episodes` as one number is the older name of `filmstrips`.)"""
     chosen = None if isinstance(episodes, int) else list(episodes)
     shown = filmstrips if filmstrips is not None else (episodes if isinstance(episodes, int) else 8)
-    if any((Path(folder_or_id) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
-        return inspect_calvin(folder_or_id, shown, frames)
-    found = Inspection(str(folder_or_id))
+    if any((Path(name_or_path) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
+        return inspect_calvin(name_or_path, shown, frames)
+    found = Inspection(str(name_or_path))
     try:
-        metadata = LeRobotMetadata(folder_or_id, revision)
+        metadata = LeRobotMetadata(name_or_path, revision)
         _summarise(found, metadata)
         if unknown := [index for index in chosen or [] if index not in metadata.episodes]:
             raise DatasetError(f"unknown episodes {unknown[:5]} in `episodes`", metadata.source)

