@@ -278,8 +278,9 @@ def _travelling(module: str, text: str, structure: str) -> str:
         marked = [(method, mark) for method in methods if (mark := _mark(method)) is not None]
         left = {method.name for method, mark in marked if structure not in map(ast.literal_eval, mark.args)}
         for node in (node for method in methods if method.name not in left for node in ast.walk(method)):
-            own = isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls", "super()")
-            if own and node.attr in left:
+            if not isinstance(node, ast.Attribute) or node.attr not in left:
+                continue
+            if ast.unparse(node.value) in ("self", "cls", "super()"):
                 raise RemoteCodeError(
                     f"{module}, line {node.lineno}: {cls.name}.{node.attr} does not travel with {structure!r}."
                 )
