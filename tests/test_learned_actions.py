@@ -210,7 +210,7 @@ def test_a_recipe_names_it_and_a_mixture_shares_it(folder, tmp_path):
     other = write(tmp_path / "other", seed=1)
     transform = AbsoluteToDelta((0, 1, 2), (1, 2, 3))
     described = [json.dumps({"path": str(one), "transform": transform.to_dict()}) for one in (folder, other)]
-    arguments = VLAArguments(dataset=described, structure="one-step", chunk_size=5, use_state=False)
+    arguments = VLAArguments(dataset=described, structure="one_step_continuous", chunk_size=5, use_state=False)
     dataset = build_dataset(arguments)
     agreed = build_contracts(dataset, arguments)["arm"]
     assert agreed.transform == transform and agreed.state_dim == 0
