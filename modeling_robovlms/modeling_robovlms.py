@@ -17,6 +17,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from ..configuration.configuration_robovlms import RoboVLMConfig
 from ..configuration.saving import complete_checkpoint, travels_with, write_card
 from .backbone import Backbone, backbone_runner
+from .load_report import expect_new_weights
 from .loading import published_names_to_own, quantizing_the_backbone_only, require_image_input, take_quantization
 from .streaming import VLACache
 
@@ -150,16 +151,17 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             config.quantization_config = published
         if dtype is None and quantization_config is None and not published:
             dtype = torch.float32
-        vla, info = cls.from_pretrained(
-            name_or_path,
-            config=config,
-            revision=revision,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            device_map=device_map,
-            quantization_config=quantization_config,
-            output_loading_info=True,
-        )
+        with expect_new_weights():
+            vla, info = cls.from_pretrained(
+                name_or_path,
+                config=config,
+                revision=revision,
+                dtype=dtype,
+                attn_implementation=attn_implementation,
+                device_map=device_map,
+                quantization_config=quantization_config,
+                output_loading_info=True,
+            )
         missing = sorted(key for key in info["missing_keys"] if key.split(".")[0] not in OWN_MODULES)
         if missing or info["mismatched_keys"]:
             raise ValueError(

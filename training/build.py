@@ -48,7 +48,11 @@ def build_vla(
         }
     contract = next(iter(contracts.values()))
     vla_class = STRUCTURES[arguments.structure_name]
-    return vla_class.from_backbone(backbone, contract, **options, **fields), processor
+    vla = vla_class.from_backbone(backbone, contract, **options, **fields)
+    own = {name: part for name, part in vla.named_children() if name != "backbone"}
+    count = sum(parameter.numel() for part in own.values() for parameter in part.parameters())
+    print(f"{', '.join(own)}: new, and to be learned ({count:,} parameters)")
+    return vla, processor
 
 
 def _backbone(arguments: VLAArguments, dataset: Any, contracts: dict[str, ActionContract], folder: Path) -> str:
