@@ -58,7 +58,8 @@ def _matrix(block: np.ndarray, names, starts, mode) -> tuple[str, str] | None:
 
 
 def _rot6d(block: np.ndarray, names, starts, mode) -> tuple[str, str] | None:
-    return ("rot6d", "two unit vectors at right angles") if _is_orthonormal(block) else None
+    why = "two unit vectors at right angles; whether columns or rows of the matrix, is not told"
+    return ("rot6d", why) if _is_orthonormal(block) else None
 
 
 def _quaternion(block: np.ndarray, names: Sequence[str], starts: np.ndarray, mode: str) -> tuple[str, str] | None:
