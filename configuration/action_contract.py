@@ -68,7 +68,7 @@ class VectorSpec(StrictRecord):
     names: tuple[str, ...]
     units: tuple[str, ...] = ()
     normalization: NormalizationMode = "quantile"
-    statistics: Statistics | None = None
+    statistics: Statistics | None = field(default=None, repr=False)  # thousands of characters
     mask: tuple[bool, ...] | None = None
 
     def validate(self) -> None:
@@ -250,9 +250,28 @@ class ActionContract(StrictRecord):
             if not 0 <= gripper.dim < self.action.dim:
                 raise ValueError(f"GripperSpec.dim = {gripper.dim} is outside the action of {self.action.dim} dims.")
         if self.safety is not None:
+            object.__setattr__(self, "safety", self.safety.spread(self.action.names, self.action.units))
             self.safety.require_widths(self.action_dim, self.state.dim if self.state is not None else 0)
         if self.learned is not None:
             self.learned.require_fit(self)
+
+    def __str__(self) -> str:
+        """A summary of a few lines; `to_dict()` holds everything."""
+        lines = [f"{self.embodiment} ({self.hash}): mode {self.mode}, frame {self.frame}, rotation {self.rotation}"]
+        lines.append(f"{self.control_frequency:g} Hz, window {self.window_size} x {self.history_stride} steps, ")
+        lines[-1] += f"chunk {self.chunk_size} of which {self.n_action_steps} are executed"
+        lines.append("cameras: " + ", ".join(f"{one.name} {one.height}x{one.width}" for one in self.cameras))
+        for name, vector in {"action": self.action, "state": self.state}.items():
+            if vector is not None:
+                dims = zip(vector.names, vector.units or (UNKNOWN,) * vector.dim, strict=True)
+                dims = ", ".join(f"{dim} [{unit}]" for dim, unit in dims)
+                lines.append(f"{name}, {vector.dim} dimensions, {vector.normalization}: {dims}")
+        for one in self.grippers:
+            lines.append(f"gripper {self.action.names[one.dim]}: open {one.open_value:g}, closed {one.closed_value:g}")
+        limits = self.safety.to_dict() if self.safety is not None else {}
+        lines += [f"safety, {limit}: {value}" for limit, value in limits.items() if value is not None]
+        lines += [f"notes: {self.notes}"] * bool(self.notes)
+        return "\n  ".join(lines)
 
     @property
     def unknown(self) -> tuple[str, ...]:

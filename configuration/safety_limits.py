@@ -1,13 +1,16 @@
 """What a robot may be told to do at most."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import zip_longest
+from typing import Any, Literal, Self
 
 from .serialization import ADDED_LATER, StrictRecord
 
 OnViolation = Literal["clamp", "stop"]
-PerDimension = tuple[float | None, ...]
+PerDimension = tuple[float | None, ...] | float | dict
+PER_DIMENSION = ("low", "high", "max_velocity", "max_acceleration", "max_lead")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Workspace(StrictRecord):
 
 @dataclass(frozen=True)
 class SafetyLimits(StrictRecord):
-    """Limits on actions, in the robot's units; a None in a row of numbers leaves that dimension free.
+    """Limits on actions, in the robot's units: one number for all dimensions, one for each, or one for each unit or name
+    ({"rad": 0.5, "m": 0.1, "gripper": None}). None leaves a dimension free.
 
     Args:
         low, high: of each dimension.
@@ -66,22 +70,40 @@ class SafetyLimits(StrictRecord):
     max_lead: PerDimension | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
-        for name in ("max_velocity", "max_acceleration", "max_lead"):
-            if any(value is not None and value <= 0 for value in getattr(self, name) or ()):
+        for name in PER_DIMENSION[2:]:
+            if any(value is not None and value <= 0 for value in _row(getattr(self, name))):
                 raise ValueError(f"SafetyLimits.{name} must be positive, got {getattr(self, name)}.")
         for name in ("max_observation_age", "watchdog"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"SafetyLimits.{name} must be positive, got {value}.")
-        for low, high in zip(self.low or (), self.high or (), strict=False):
+        for low, high in zip(_row(self.low), _row(self.high), strict=False):
             if low is not None and high is not None and low > high:
                 raise ValueError(f"SafetyLimits: low = {self.low} must not be above high = {self.high}.")
 
+    def spread(self, names: Sequence[str], units: Sequence[str] = ()) -> Self:
+        """The limits with one number for each dimension of an action; ValueError where a mapping doesn't fit its names
+        and units."""
+        rows = {}
+        for limit in PER_DIMENSION:
+            value = getattr(self, limit)
+            if isinstance(value, float):
+                rows[limit] = (value,) * len(names)
+            elif isinstance(value, dict):
+                keys = [name if name in value else unit for name, unit in zip_longest(names, units)]
+                if set(keys) != set(value):
+                    raise ValueError(
+                        f"SafetyLimits.{limit}: needs a number, or None, for each unit or name of {list(names)} in "
+                        f"{list(units) or 'unknown units'}, got {value}."
+                    )
+                rows[limit] = tuple(value[key] for key in keys)
+        return self.replace(**rows)
+
     def require_widths(self, action_dim: int, state_dim: int) -> None:
         """Raises ValueError where the limits are of another action or state."""
-        for name in ("low", "high", "max_velocity", "max_acceleration", "max_lead"):
-            value = getattr(self, name)
-            if value is not None and len(value) != action_dim:
+        for name in PER_DIMENSION:
+            value = _row(getattr(self, name))
+            if value and len(value) != action_dim:
                 raise ValueError(f"SafetyLimits.{name} has {len(value)} entries for {action_dim} action dimensions.")
         if self.workspace is None:
             return
@@ -89,3 +111,8 @@ class SafetyLimits(StrictRecord):
             outside = [dim for dim in getattr(self.workspace, name) if not 0 <= dim < size]
             if outside and (name == "action_dims" or state_dim):
                 raise ValueError(f"Workspace.{name}: {outside} are outside of {size} dimensions.")
+
+
+def _row(value: Any) -> tuple[float | None, ...]:
+    """The numbers of a limit, as far as they are known before `spread`."""
+    return value if isinstance(value, tuple) else (value,) if isinstance(value, float) else ()

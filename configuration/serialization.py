@@ -92,8 +92,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (option,) = [option for option in arguments if option is not type(None)]
-        return _checked(option, value, where)
+        options = {typing.get_origin(option) or option: option for option in arguments if option is not type(None)}
+        fitting = [options[kind] for kind in options if isinstance(kind, type) and isinstance(value, kind)]
+        fitting += [float] if float in options and isinstance(value, int) else []
+        return _checked([*fitting, *options.values()][0], value, where)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{where} must be one of {list(arguments)}, got {value!r}.")

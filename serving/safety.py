@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from ..configuration.action_contract import ActionContract
-from ..configuration.safety_limits import SafetyLimits
+from ..configuration.safety_limits import PerDimension, SafetyLimits
 from .realtime.deadlines import holding_action
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class SafetyEnvelope:
             raise ValueError(
                 f"the contract of {contract.embodiment!r} has no safety limits: pass some, or put them into the contract."
             )
+        chosen = chosen.spread(contract.action.names, contract.action.units)
         chosen.require_widths(contract.action_dim, contract.state.dim if contract.state is not None else 0)
         contract.require_known("mode", purpose="a safety envelope")
         if chosen.workspace is not None and contract.mode != "absolute" and contract.state is None:
@@ -234,7 +235,8 @@ class SafetyEnvelope:
         ]
 
 
-def _numbers(values: tuple[float | None, ...], free: float) -> np.ndarray:
+def _numbers(values: PerDimension, free: float) -> np.ndarray:
+    assert isinstance(values, tuple)  # the envelope has spread them
     return np.array([free if value is None else value for value in values])
 
 

@@ -104,9 +104,32 @@ def test_hash_changes_with_every_field_and_with_nothing_else():
     workspace = Workspace((0.0,), (1.0,), (0,), (0,))
     limited = CONTRACT.replace(safety=SafetyLimits(low=(0, None), workspace=workspace, on_violation="clamp"))
     assert ActionContract.from_dict(json.loads(json.dumps(limited.to_dict()))) == limited
+    with_units = CONTRACT.replace(action=CONTRACT.action.replace(units=("m", "rad")))
+    by_kind = SafetyLimits(low=-1, max_velocity={"rad": 0.5, "x": None}, max_lead={"m": 0.1, "rad": 0.2})
+    spread = with_units.replace(safety=by_kind).safety
+    assert spread == SafetyLimits(low=(-1, -1), max_velocity=(None, 0.5), max_lead=(0.1, 0.2))
     as_arrays = STATISTICS.to_dict() | {"q01": np.array([-1.0, -2.0]), "count": np.int64(10)}
     same = CONTRACT.to_dict() | {"action": CONTRACT.action.replace(statistics=Statistics.from_dict(as_arrays))}
     assert ActionContract.from_dict(dict(reversed(same.items()))).hash == CONTRACT.hash
+
+
+def test_printing_is_a_summary():
+    joints = tuple(f"joint_{number}" for number in range(26))
+    numbers = Statistics(*[(0.1234567890123,) * 26] * 6, count=5)
+    vector = VectorSpec(joints, ("rad",) * 26, statistics=numbers)
+    grippers = (GripperSpec(0, 1.0, 0.0), GripperSpec(13, 1.0, 0.0))
+    large = CONTRACT.replace(action=vector, state=vector, grippers=grippers, safety=SafetyLimits(max_velocity=0.5))
+    text = str(large)
+    assert len(text.splitlines()) <= 25 and len(text) < 3000 and len(repr(large)) < 3000
+    for part in (
+        large.hash,
+        "mode absolute",
+        "joint_25 [rad]",
+        "gripper joint_13: open 1, closed 0",
+        "10 Hz",
+        "static 48x64",
+    ):
+        assert part in text, part
 
 
 @pytest.mark.parametrize(
@@ -129,6 +152,9 @@ def test_hash_changes_with_every_field_and_with_nothing_else():
         ({"action": {"names": ["x", "y", "z"], "statistics": STATISTICS}}, "statistics have 2 dimensions.*has 3"),
         ({"action": {"names": ["x", "y"], "units": ["m"]}}, "VectorSpec.units has 1 entries for 2 dimensions"),
         ({"safety": {"low": [0.0]}}, "SafetyLimits.low has 1 entries for 2 action dimensions"),
+        ({"safety": {"low": {"m": 0.0}}}, r"SafetyLimits.low: needs a number.*\['x', 'grip'\] in \['m', '1'\], got"),
+        ({"safety": {"max_lead": "1"}}, "SafetyLimits.max_lead must be a sequence, got '1'"),
+        ({"safety": {"max_lead": -1}}, "SafetyLimits.max_lead must be positive"),
         ({"safety": {"max_velocity": [1.0, 0.0]}}, "SafetyLimits.max_velocity must be positive"),
         (
             {"safety": {"workspace": {"low": [0.0], "high": [0.0], "action_dims": [0], "state_dims": [0]}}},
