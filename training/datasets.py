@@ -12,10 +12,11 @@ from ..data import AUGMENTATIONS, Augmented, CalvinDataset, LeRobotDataset, Mixt
 from ..data.contract import GripperChoice
 from ..data.formats import Format, find_format
 from ..data.lerobot_columns import check_columns
+from ..data.resized import Resized, Resizing
 from .arguments import VLAArguments
 
 CONVENTIONS = ("mode", "frame", "rotation", "grippers", "units")
-ANY_FORMAT = ("path", "weight", "embodiment", "cameras", "split", "format", *CONVENTIONS)
+ANY_FORMAT = ("path", "weight", "embodiment", "cameras", "split", "format", "resize", *CONVENTIONS)
 KEYS = {  # what else a dataset of each format can be told
     "lerobot": ("episodes", "revision", "columns", "tolerance_s", "transform"),
     "rlds": ("episodes", "fps", "action", "state", "instruction"),
@@ -41,6 +42,7 @@ class DatasetSpec(StrictRecord):
         format: "lerobot", "calvin" or "rlds"; found by the folder's files by default.
         transform: what the model learns in place of the recorded actions, of a LeRobot dataset:
             `{"type": "absolute_to_delta", "dims": [0, 1, 2]}`.
+        resize: "pad" or "stretch" the pictures to the sizes of the run's first dataset of this embodiment without `resize`.
         mode, frame, rotation, grippers, units: what its actions mean, where its files don't say; as in `action_contract`.
     """
 
@@ -58,6 +60,7 @@ class DatasetSpec(StrictRecord):
     state: tuple[str, ...] | None = None
     instruction: str | None = None
     format: Format | None = None
+    resize: Resizing | None = None
     mode: Mode | None = None
     frame: Frame | None = None
     rotation: RotationName | None = None
@@ -109,10 +112,13 @@ def build_dataset(
     """The windows that the structure trains on, augmented; of the datasets `described` instead, as they are.
 
     Raises:
-        ValueError: for a mixture of which some datasets have a weight and some have none.
+        ValueError: for a mixture of which some datasets have a weight and some have none, or pictures to be resized of
+            which nothing says the size.
     """
     specs = [DatasetSpec.parse(text) for text in described or arguments.dataset]
     datasets: list[Any] = [_open(spec, arguments, len(specs)) for spec in specs]
+    if any(spec.resize for spec in specs):
+        datasets = _resize(datasets, specs, arguments)
     if described is None and arguments.augmentation != "none":
         datasets = [Augmented(dataset, AUGMENTATIONS[arguments.augmentation]()) for dataset in datasets]
     if len(datasets) == 1:
@@ -144,6 +150,25 @@ def _open(spec: DatasetSpec, arguments: VLAArguments, count: int) -> LeRobotData
     return {"lerobot": LeRobotDataset, "rlds": RLDSDataset}[format](spec.path, history_stride=stride, **options)
 
 
+def _resize(datasets: list[Any], specs: Sequence[DatasetSpec], arguments: VLAArguments) -> list[Any]:
+    """The datasets, those with `resize` in the sizes of the run's first dataset of their embodiment without it."""
+    leading = [spec for spec in map(DatasetSpec.parse, arguments.dataset) if spec.resize is None]
+    opened = {spec.path: dataset for spec, dataset in zip(specs, datasets, strict=True)}
+    sizes: dict[str, dict] = {}
+    for spec in leading:
+        dataset = opened.get(spec.path) or _open(spec, arguments, len(specs))
+        sizes.setdefault(dataset.embodiment, dataset.camera_shapes)
+    resized = []
+    for dataset, spec in zip(datasets, specs, strict=True):
+        if spec.resize is not None and dataset.embodiment not in sizes:
+            raise ValueError(
+                f"dataset: {spec.path!r} has resize={spec.resize!r}, and no dataset of embodiment {dataset.embodiment!r} "
+                f"without 'resize' says to which size; there are {sorted(sizes)}."
+            )
+        resized.append(Resized(dataset, sizes[dataset.embodiment], spec.resize) if spec.resize else dataset)
+    return resized
+
+
 def parts(dataset: Any) -> Sequence[Any]:
     """The datasets of a mixture, or the dataset alone."""
     return dataset.datasets if isinstance(dataset, Mixture) else [dataset]
@@ -157,6 +182,7 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
             must have in common.
     """
     contracts: dict[str, ActionContract] = {}
+    sources: dict[str, str] = {}  # the first dataset of each
     specs = [DatasetSpec.parse(text) for text in arguments.dataset]
     for part, spec in zip(parts(dataset), specs, strict=True):
         contract = action_contract(
@@ -166,18 +192,18 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
             use_state=arguments.use_state and not arguments.is_discrete,
             **spec.conventions,
         )
-        contract = _with_statistics(contract, dataset) if isinstance(dataset, Mixture) else contract
         name = contract.embodiment
-        if name in contracts:  # the evidence that notes tell of is each dataset's own
-            contract = contract.replace(notes=contracts[name].notes)
-        if name in contracts and contract != contracts[name]:
-            theirs, ours = contracts[name].to_dict(), contract.to_dict()
-            differing = "; ".join(f"{f}: {theirs.get(f)} and {ours.get(f)}" for f in ours if ours[f] != theirs.get(f))
+        if name in contracts and (differing := _differences(contracts[name].to_dict(), contract.to_dict())):
             raise ValueError(
-                f"dataset: two datasets of embodiment {name!r} have different contracts ({differing}). Name them apart "
+                f"dataset: {sources[name]!r} and {spec.path!r} are both of embodiment {name!r}, and their contracts differ in "
+                f"{'; '.join(differing)}. Say what is right with the keys 'grippers', 'units', 'mode', 'frame', 'rotation', "
+                "'cameras' or 'resize' (pictures of other sizes) of a dataset; where they are two robots, name them apart "
                 "with 'embodiment'."
             )
-        contracts[name] = contract
+        if name not in contracts:
+            contracts[name], sources[name] = contract, spec.path
+    if isinstance(dataset, Mixture):
+        contracts = {name: _with_statistics(contract, dataset) for name, contract in contracts.items()}
     first, *others = contracts.values()
     for other in others:
         for field, ours in first.model_sizes.items():
@@ -188,6 +214,17 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
                     f"{other.embodiment!r}; one model needs one {field}."
                 )
     return contracts
+
+
+def _differences(theirs: Any, ours: Any, where: str = "") -> list[str]:
+    """Where two plain contracts differ but in statistics and notes, each as "cameras[0].height: 480 and 240"."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        keys = {key: f"{where}.{key}" if where else key for key in theirs | ours if key not in ("statistics", "notes")}
+        return [text for key, place in keys.items() for text in _differences(theirs.get(key), ours.get(key), place)]
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        pairs = enumerate(zip(theirs, ours, strict=True))
+        return [text for number, pair in pairs for text in _differences(*pair, f"{where}[{number}]")]
+    return [] if theirs == ours else [f"{where}: {theirs} and {ours}"]
 
 
 def _with_statistics(contract: ActionContract, mixture: Mixture) -> ActionContract:
