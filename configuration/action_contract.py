@@ -353,7 +353,7 @@ class ActionContract(StrictRecord):
 
     @classmethod
     def from_json(cls, file: str | Path) -> Self:
-        return cls.from_dict(json.loads(Path(file).read_text()))
+        return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
 
 
 def how_to_declare(field: str) -> str:

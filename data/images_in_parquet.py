@@ -46,7 +46,7 @@ def first_picture(path: Path, key: str, feature: dict, folders: Sequence[Path]) 
     value = ImageColumn(path, key).first()
     if isinstance(value, np.ndarray):
         pixels = value.reshape(feature["shape"])
-        is_depth = pixels.dtype != np.uint8 or is_declared_depth(feature)
+        is_depth = is_declared_depth(feature)
         height, width = (metres if is_depth else colour)(pixels).shape[:2]
         return Picture(height, width, is_depth)
     with _open(value, key, 0, folders) as image:

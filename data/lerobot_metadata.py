@@ -12,6 +12,7 @@ from .dimension_names import flat_names
 from .errors import DatasetError
 from .images_in_parquet import first_picture
 from .lerobot_columns import find_cameras
+from .lfs_pointer import lfs_problem
 from .pictures import Picture, is_declared_depth, is_picture, picture_size
 from .source import DatasetSource
 from .video import VideoError, first_frame
@@ -217,6 +218,13 @@ class LeRobotMetadata:
         missing = [key for key in ("fps", "features") if key not in info]
         if missing:
             raise DatasetError(f"lacks {missing}", self.source, file=file)
+        if not isinstance(info["fps"], (int, float)):
+            raise DatasetError(f"fps must be a number, got {info['fps']!r}", self.source, file=file)
+        for key, feature in info["features"].items():
+            shape = (feature.get("shape") or []) if isinstance(feature, dict) and "dtype" in feature else None
+            if not isinstance(shape, (list, tuple)) or not all(isinstance(size, int) for size in shape):
+                problem = f"feature {key!r} needs a dtype and a shape, a list of whole numbers, got {feature!r}"
+                raise DatasetError(problem, self.source, file=file)
         return info
 
     def _episode_files(self) -> list[Path]:
@@ -227,6 +235,8 @@ class LeRobotMetadata:
         return files
 
     def _parquet(self, path: Path) -> pq.ParquetFile:
+        if problem := lfs_problem(path):
+            raise DatasetError(f"the file {problem}", self.source, file=path.relative_to(self.source.root))
         try:
             return pq.ParquetFile(path)
         except (pa.ArrowInvalid, OSError) as error:

@@ -166,6 +166,8 @@ def _to_numpy(column: pa.ChunkedArray, metadata: LeRobotMetadata, key: str, epis
     if isinstance(array, pa.ExtensionArray):  # Array2D, once the `datasets` library is imported
         array = array.storage
     while pa.types.is_nested(array.type):
+        if array.null_count:
+            raise DatasetError(f"column {key!r} has {array.null_count} empty cells", metadata.source, episode, file)
         array = array.flatten()
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.uint8())

@@ -17,7 +17,8 @@ class PictureTimes:
 
     Where rows stand at frame / fps and the video's pictures, too, the picture of a row is the one at the row's time. Else
     the video's pictures are numbered: a file with exactly as many pictures as its episodes have frames shows them in
-    that order; in any other each row takes the nearest picture, and no two rows may share one.
+    that order; in any other each row takes the nearest picture, where the file's pictures begin no later than its first
+    episode, no two rows share one and none is the next episode's.
 
     Args:
         metadata, episodes: the chosen episodes, `starts` being the table rows where each begins.
@@ -85,11 +86,14 @@ class PictureTimes:
         span = episode.videos[key]
         there = frame_times(self.metadata.source.file(span.file, episode.index))
         nearest, distance = _nearest(there, span.start + rows)
-        if (distance <= EXACT).all():
-            return nearest
         in_file = [other for other in self.metadata.episodes.values() if key in other.videos]
         in_file = [other for other in in_file if other.videos[key].file == span.file]
         frames = sum(other.length for other in in_file)
+        starts = [other.videos[key].start for other in in_file]
+        are_its_own = len(there) > 0 and there[0] <= min(starts) + EXACT  # else the file's clock begins elsewhere
+        are_its_own &= bool((nearest < min((s for s in starts if s > span.start), default=np.inf) - EXACT).all())
+        if are_its_own and self._is_regular(position) and (distance <= EXACT).all():
+            return nearest
         if len(there) == frames:
             first = sum(other.length for other in in_file if other.videos[key].start < span.start)
             pictures = there[first : first + episode.length]
@@ -99,7 +103,7 @@ class PictureTimes:
             raise VideoError(
                 f"pictures are up to {worst:.4f} s from their rows' timestamps, and tolerance_s is {self.tolerance}"
             )
-        if (distance <= self.tolerance).all() and (np.diff(nearest) > 0).all():
+        if are_its_own and (distance <= self.tolerance).all() and (np.diff(nearest) > 0).all():
             return nearest
         raise VideoError(
             f"the video has {len(there)} pictures from {there[0] if len(there) else 0:.4f} s on for {frames} frames, "

@@ -53,7 +53,7 @@ def is_picture(feature: Mapping[str, Any]) -> bool:
         is_large = min(picture_size(shape)) >= SMALLEST_SIDE
     except ValueError:
         return False
-    return is_large if dtype == "uint8" else is_large and (channel_axis(shape) is None or 1 in shape)
+    return is_large and (dtype == "uint8" or _is_single(shape) or (dtype != "uint16" and 3 in shape))
 
 
 def is_declared_depth(feature: Mapping[str, Any]) -> bool:
@@ -61,7 +61,14 @@ def is_declared_depth(feature: Mapping[str, Any]) -> bool:
     infos = [feature, feature.get("info") or {}, feature.get("video_info") or {}]
     if any(info.get(flag) for info in infos for flag in ("is_depth_map", "video.is_depth_map", "is_depth")):
         return True
-    return feature["dtype"] in DEPTH_TYPES or any(is_depth_format(info.get("video.pix_fmt")) for info in infos)
+    if feature["dtype"] in DEPTH_TYPES and _is_single(feature.get("shape") or ()):
+        return True
+    return any(is_depth_format(info.get("video.pix_fmt")) for info in infos)
+
+
+def _is_single(shape: Sequence[int]) -> bool:
+    """Whether a picture's shape has one channel."""
+    return len(shape) == 2 or 1 in shape
 
 
 def is_depth_format(pixel_format: str | None) -> bool:
@@ -74,12 +81,17 @@ def is_depth_format(pixel_format: str | None) -> bool:
 
 
 def colour(pixels: np.ndarray) -> np.ndarray:
-    """RGB uint8 (height, width, 3) of uint8 (height, width), or with 1, 3 or 4 channels last or first; alpha goes.
+    """RGB uint8 (height, width, 3) of uint8, or floats from 0 to 1, (height, width), or with 1, 3 or 4 channels last or
+    first; alpha goes.
 
     Raises ValueError for another type or shape.
     """
+    if pixels.dtype.kind == "f" and pixels.min() >= 0 and pixels.max() <= 1:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
     if pixels.dtype != np.uint8:
-        raise ValueError(f"a colour picture is uint8, this one {pixels.dtype}")
+        raise ValueError(
+            f"a colour picture is uint8, or floats from 0 to 1; this one is {pixels.dtype}, {pixels.min()} to {pixels.max()}"
+        )
     axis = channel_axis(pixels.shape)
     pixels = pixels[..., None] if axis is None else np.moveaxis(pixels, axis, -1)
     pixels = pixels[..., :3] if pixels.shape[-1] > 1 else pixels.repeat(3, axis=-1)

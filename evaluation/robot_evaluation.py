@@ -194,8 +194,8 @@ class RobotEvaluator:
         (self.output / "videos").mkdir(parents=True, exist_ok=True)
         file = self.output / "session.json"
         if not file.exists():
-            file.write_text(json.dumps(self._session, indent=2) + "\n")
-        elif (found := json.loads(file.read_text())) != self._session:
+            file.write_text(json.dumps(self._session, indent=2) + "\n", encoding="utf-8")
+        elif (found := json.loads(file.read_text(encoding="utf-8"))) != self._session:
             different = [name for name, value in self._session.items() if found.get(name) != value]
             raise ValueError(
                 f"{self.output} holds an evaluation with other {different}: choose another folder, or go on with the same "
@@ -206,15 +206,15 @@ class RobotEvaluator:
         """Judged rollouts by key; a last line that was cut off is one that never was."""
         file, lines = self.output / "rollouts.jsonl", {}
         if file.exists():
-            whole = file.read_text().rpartition("\n")[0]
-            file.write_text(whole + "\n" if whole else "")
+            whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
+            file.write_text(whole + "\n" if whole else "", encoding="utf-8")
             for text in whole.splitlines():
                 line = json.loads(text)
                 lines[line["key"]] = line
         return lines
 
     def _append(self, line: dict[str, Any]) -> None:
-        with (self.output / "rollouts.jsonl").open("a") as file:
+        with (self.output / "rollouts.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -224,7 +227,7 @@ def test_depth_is_no_colour_camera_and_is_read_in_metres(tmp_path):
         np.testing.assert_allclose(depth[1], millimetres / 1000, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["rgba", "grey", "arrays", "arrays first", "grey arrays", "other size"])
+@pytest.mark.parametrize("kind", ["rgba", "grey", "arrays", "arrays first", "grey arrays", "floats", "other size"])
 def test_odd_pictures_come_out_right(tmp_path, kind):
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (ROWS, 24, 32, 3), dtype=np.uint8)
@@ -238,6 +241,8 @@ def test_odd_pictures_come_out_right(tmp_path, kind):
         pictures = list(pixels)
     elif kind == "arrays first":
         pictures, shape = list(pixels.transpose(0, 3, 1, 2)), [3, 24, 32]
+    elif kind == "floats":
+        pictures = list((pixels / 255).astype(np.float32))
     elif kind == "grey arrays":
         pictures, shape, expected = list(pixels[..., 0]), [24, 32], pixels[..., :1].repeat(3, -1)
     else:
@@ -257,15 +262,17 @@ def test_a_picture_of_another_size_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("tolerance", [0.01, 0.04, 0.1])
-@pytest.mark.parametrize("clock", ["exact", "jitter", "drift"])
+@pytest.mark.parametrize("clock", ["exact", "jitter", "drift", "a gap"])
 def test_every_row_shows_its_own_picture_whatever_the_clock(tmp_path, clock, tolerance):
     times = np.arange(20) / FPS
     if clock == "jitter":
         times = times + np.random.default_rng(0).uniform(-0.004, 0.004, 20)
     if clock == "drift":
         times = times * 1.03  # at the end more than half a frame
+    if clock == "a gap":
+        times[10:] += 0.06  # more than half a frame
     folder = edit(record(tmp_path / "set"), lambda t: replace(t, "timestamp", np.tile(times, 2).astype(np.float32)))
-    if clock == "drift" and tolerance < 0.1:
+    if clock in ("drift", "a gap") and tolerance < 0.1:
         with pytest.raises(DatasetError, match="tolerance_s"):
             LeRobotDataset(folder, 1, 1, tolerance_s=tolerance)
         return
@@ -289,6 +296,15 @@ def test_videos_whose_first_picture_is_not_at_0(tmp_path):
     folder = record(tmp_path / "set", lengths=(20,))
     write_video(folder / VIDEO, [20 + 10 * i for i in range(20)], list(range(20)))
     assert shown(LeRobotDataset(folder, 1, 1)) == list(range(20))  # all pictures are there: it is the clock
+    two = record(tmp_path / "two", lengths=(10, 10))
+    write_video(two / VIDEO, [50 + 10 * i for i in range(20)], [*range(10), *range(10)])
+    assert shown(LeRobotDataset(two, 1, 1)) == [*range(10), *range(10)]
+    assert shown(LeRobotDataset(two, 1, 1, episodes=[1])) == list(range(10))
+    late = edit(record(tmp_path / "late"), lambda t: replace(t, "timestamp", np.tile(np.arange(20) / FPS + 0.5, 2)))
+    assert shown(LeRobotDataset(late, 1, 1, tolerance_s=0.6)) == [*range(20), *range(20)]
+    write_video(two / VIDEO, [50 + 10 * i for i in range(18)], [*range(10), *range(8)])
+    with pytest.raises(DatasetError, match=r"18 pictures from 0\.5000 s on for 20 frames.*episode 1"):
+        LeRobotDataset(two, 1, 1, episodes=[1])
     write_video(folder / VIDEO, [20 + 10 * i for i in range(18)], list(range(18)))
     for tolerance in (1e-4, 0.3):
         with pytest.raises(DatasetError, match=r"18 pictures from 0\.2000 s on for 20 frames.*file-000\.mp4"):
@@ -347,6 +363,12 @@ def test_folders_that_are_something_else_are_called_by_their_name(tmp_path, monk
     with pytest.raises(DatasetError, match=r"Git LFS pointer.*file-000\.mp4"):
         LeRobotDataset(folder)
     (folder / VIDEO).write_bytes(video)
+    table = folder / "meta/episodes/chunk-000/file-000.parquet"
+    whole = table.read_bytes()
+    table.write_text(pointer)
+    with pytest.raises(DatasetError, match=r"Git LFS pointer.*meta/episodes"):
+        LeRobotDataset(folder)
+    table.write_bytes(whole)
     monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("robovlms.data.source.snapshot_download", _offline)
     (tmp_path / "home/me").mkdir(parents=True)
@@ -386,6 +408,7 @@ JOINTS = ["waist", "shoulder", "gripper"]
         (JOINTS + JOINTS, [2, 5]),
         ({"left_arm": JOINTS, "right_arm": JOINTS}, [2, 5]),
         (["x", "y", "gripper", "z", "roll", "terminate"], [2]),
+        (["x", "y", "left_hand", "z", "roll", "right_claw"], [2, 5]),
         (None, [2, 5]),
     ],
 )
@@ -406,3 +429,31 @@ def test_a_state_that_was_not_found_is_not_left_out_silently(tmp_path):
     with pytest.raises(ValueError, match=r"use_state is True.*columns.*posture"):
         action_contract(dataset)
     assert action_contract(dataset, use_state=False).state is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fps": "10"}, r"fps must be a number, got '10'.*info\.json"),
+        ({"features": {"action": {"dtype": "float32", "shape": 3}}}, "feature 'action' needs a dtype and a shape"),
+    ],
+)
+def test_an_info_file_that_is_no_such_thing_is_named(tmp_path, change, message):
+    folder = record(tmp_path / "set", lengths=(3,))
+    info = folder / "meta/info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | change))
+    with pytest.raises(DatasetError, match=message):
+        LeRobotDataset(folder)
+
+
+def test_texts_are_utf8_whatever_the_locale(tmp_path):
+    """Instructions, names and findings that a locale without them can't write."""
+    names = {"action": ["épaule", "coude", "pince"]}
+    folder = publish(tmp_path / "set", {"image": colour_pngs()}, {"action": vector(3)}, names)
+    file = tmp_path / "found.json"
+    command = [sys.executable, "-m", "robovlms.cli", "data", "inspect", str(folder), "--json", str(file)]
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([*command, "--output", str(tmp_path / "page.html")], env=environment, capture_output=True)
+    assert b"Traceback" not in run.stderr, run.stderr.decode(errors="replace")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["names"]["action"][0] == "épaule" and "épaule" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -82,7 +82,7 @@ def evaluate(options: argparse.Namespace) -> None:
         controller = AsynchronousController(policy, options.n_action_steps, on_miss=options.on_miss)
     names = dict(entry.partition("=")[::2] for entry in options.name)
     mapping = RobotMapping(controller.contract, robot, names, options.resize)
-    limits = SafetyLimits.from_dict(json.loads(options.safety.read_text())) if options.safety else None
+    limits = SafetyLimits.from_dict(json.loads(options.safety.read_text(encoding="utf-8"))) if options.safety else None
     needed = limits is not None or controller.contract.safety is not None or not simulated
     safety = SafetyEnvelope(controller.contract, limits) if needed else None
     runner = RobotRunner(robot, controller, safety, mapping, options.dry_run)
@@ -132,7 +132,7 @@ def read_tasks(options: argparse.Namespace, robot: Any) -> list[RobotTask]:
         return [RobotTask(name, said["simple"], said) for name in options.task if (said := robot.instructions(name))]
     tasks = [RobotTask("_".join(text.lower().split()), text) for text in options.task]
     if options.tasks is not None:
-        tasks += [RobotTask(**entry) for entry in json.loads(options.tasks.read_text())]
+        tasks += [RobotTask(**entry) for entry in json.loads(options.tasks.read_text(encoding="utf-8"))]
     return tasks
 
 
