@@ -270,6 +270,7 @@ class ActionContract(StrictRecord):
             lines.append(f"gripper {self.action.names[one.dim]}: open {one.open_value:g}, closed {one.closed_value:g}")
         limits = self.safety.to_dict() if self.safety is not None else {}
         lines += [f"safety, {limit}: {value}" for limit, value in limits.items() if value is not None]
+        lines += [f"learned as: {self.learned.transform}"] if self.learned is not None else []
         lines += [f"notes: {self.notes}"] * bool(self.notes)
         return "\n  ".join(lines)
 
