@@ -23,7 +23,9 @@ def record(folder: Path, size=(48, 64), grip=(0.0, 1.0), **options) -> Path:
 
 def run(*datasets: dict, **options):
     texts = [json.dumps({"mode": "absolute"} | dataset) for dataset in datasets]
-    arguments = VLAArguments(dataset=texts, structure="policy_head", window_size=2, chunk_size=4, **options)
+    arguments = VLAArguments(
+        dataset=texts, structure="policy_head", window_size=2, chunk_size=4, n_action_steps=1, **options
+    )
     dataset = build_dataset(arguments)
     return dataset, build_contracts(dataset, arguments)["arm"]
 

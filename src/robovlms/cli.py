@@ -33,7 +33,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; each lives in a module of `robovlms.commands`, imported only when it is asked for."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale that lacks a letter of an instruction must not end a command
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a locale that lacks a letter of an instruction must not end a command
             stream.reconfigure(errors="backslashreplace")
     extensions = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     extensions.add_argument(
