@@ -30,7 +30,9 @@ class Resized(Dataset):
     @property
     def camera_shapes(self) -> dict[str, tuple[int, int]]:
         """{camera: (height, width)} after resizing."""
-        return {camera: self.sizes.get(camera, size) for camera, size in self.dataset.camera_shapes.items()}
+        return self.dataset.camera_shapes | {
+            name: self.sizes[name] for name in self.dataset.camera_shapes if name in self.sizes
+        }
 
     def __len__(self) -> int:
         return len(self.dataset)
