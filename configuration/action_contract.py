@@ -255,6 +255,7 @@ class ActionContract(StrictRecord):
         if self.learned is not None:
             self.learned.require_fit(self)
 
+    @travels_with()
     def __str__(self) -> str:
         """A summary of a few lines; `to_dict()` holds everything."""
         lines = [f"{self.embodiment} ({self.hash}): mode {self.mode}, frame {self.frame}, rotation {self.rotation}"]
