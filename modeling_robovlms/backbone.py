@@ -195,6 +195,15 @@ class Backbone:
         with self.written_embeddings(*written):
             return self.model(**{name: value for name, value in inputs.items() if name in names}).logits[:, -length:]
 
+    def answer_logits(self, inputs: dict[str, Any], is_answer: torch.Tensor) -> torch.Tensor:
+        """Vocabulary logits of the tokens of answers, `(is_answer.sum(), vocabulary)`, each read from what stands before it.
+
+        Args:
+            inputs: prompts with their answers behind them, padded at the right.
+            is_answer: bool `(rows, sequence)`.
+        """
+        return self.logits(inputs)[:, :-1][is_answer[:, 1:]]
+
     @travels_with("one_step_discrete")
     def generate(self, inputs: dict[str, Any], **options: Any) -> torch.Tensor:
         """Prompts and what the language model writes behind them, `(rows, sequence)`; `options` are transformers'."""

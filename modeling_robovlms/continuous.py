@@ -13,7 +13,7 @@ from ..configuration.configuration_robovlms import (
 )
 from .heads.action_head import ActionTargets, Generators, build_head
 from .heads.overlap import ChunkOverlap
-from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
+from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput, items_of_update
 from .streaming import VLACache
 
 
@@ -165,9 +165,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
                 f"actions must have shape {wanted} (batch, window, chunk, action_dim), got {tuple(actions.shape)}."
             )
         valid = frame_mask[..., None].expand(wanted[:3]) if labels is None else labels != -100
-        if num_items is None:
-            num_items = valid.sum().clamp(min=1)
-        return ActionTargets(actions.to(self.head.dtype), valid, num_items)
+        return ActionTargets(actions.to(self.head.dtype), valid, items_of_update(num_items, valid))
 
     def _grounding_loss(self, predicted: torch.Tensor, wanted: torch.Tensor, targets: ActionTargets) -> torch.Tensor:
         """Huber on the known numbers of frames that have a counting action, on the scale of the action loss: each

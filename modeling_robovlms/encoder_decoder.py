@@ -62,6 +62,21 @@ class EncoderDecoderBackbone(Backbone):
             states = self.run(self.accepted(inputs))[:, 1:]
         return states.new_zeros(*ids.shape, states.shape[-1]).masked_scatter(marks[..., None], states)
 
+    def answer_logits(self, inputs: dict[str, Any], is_answer: torch.Tensor) -> torch.Tensor:
+        """The encoder reads the prompts, the decoder a start token and the answers."""
+        ids, given = inputs["input_ids"], inputs["attention_mask"].bool() & ~is_answer
+        longest = int(given.sum(dim=1).max())
+        prompts = {
+            name: value[:, :longest] if torch.is_tensor(value) and value.shape[:2] == ids.shape else value
+            for name, value in (inputs | {"attention_mask": given.to(inputs["attention_mask"])}).items()
+        }
+        rows = [row[answer] for row, answer in zip(ids, is_answer, strict=True)]
+        answers = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        read = torch.nn.functional.pad(answers[:, :-1], (1, 0), value=self.start_id)
+        logits = self.model(**self.accepted(prompts | {"decoder_input_ids": read})).logits
+        written = torch.arange(answers.shape[1], device=ids.device) < is_answer.sum(dim=1, keepdim=True)
+        return logits[written]
+
     def prompt(self, inputs: dict[str, Any], marks: torch.Tensor) -> dict[str, Any]:
         """`inputs` without the marked positions."""
         rows = len(marks)

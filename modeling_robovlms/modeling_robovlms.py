@@ -322,13 +322,15 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         """Cross-entropy per text token of image-text samples, the VLM's own loss.
 
         Args:
-            text: the backbone's inputs and `labels` `(rows, sequence)`, -100 where a token is given.
+            text: the backbone's inputs, padded at the right, and `labels` `(rows, sequence)`, the token itself where it
+                is to be learnt, and -100 where it is given.
         """
-        logits = self.runner.logits(dict(text))[:, :-1]
-        targets = text["labels"][:, 1:]
-        counted = targets != -100
-        total = nn.functional.cross_entropy(logits[counted].float(), targets[counted], reduction="sum")
-        return total / counted.sum().clamp(min=1)
+        inputs = dict(text)
+        labels = inputs.pop("labels")
+        is_answer = labels != -100
+        logits = self.runner.answer_logits(inputs, is_answer)
+        total = nn.functional.cross_entropy(logits.float(), labels[is_answer], reduction="sum")
+        return total / is_answer.sum().clamp(min=1)
 
     def add_text_loss(
         self, output: VLAOutput, text: Mapping[str, torch.Tensor], counted: torch.Tensor, num_items: torch.Tensor | int
@@ -359,6 +361,14 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def predict_action(self, *args: Any, **inputs: Any) -> torch.Tensor:
         """The former name of `predict_action_chunk`."""
         return self.predict_action_chunk(*args, **inputs)
+
+
+def items_of_update(num_items: torch.Tensor | int | None, counted: torch.Tensor) -> torch.Tensor | int:
+    """What losses are averaged over: the counting items of a whole update, or those `counted` in this batch where that
+    number is not known. At least one, so that an update in which nothing counts has gradients of zero."""
+    if num_items is None:
+        num_items = counted.sum()
+    return num_items.clamp(min=1) if isinstance(num_items, torch.Tensor) else max(num_items, 1)
 
 
 def init_layer(layer: nn.Module) -> None:

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from ..configuration.configuration_robovlms import OneStepDiscreteConfig
 from ..configuration.saving import travels_with
 from .heads.overlap import ChunkOverlap
-from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput
+from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput, items_of_update
 from .packing import rows_of_equal_length
 from .streaming import VLACache
 
@@ -91,7 +91,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         output = VLAOutput(logits=logits)
         if wanted is not None:
             counted = wanted != -100
-            items = num_items_in_batch if num_items_in_batch is not None else counted.sum().clamp(min=1)
+            items = items_of_update(num_items_in_batch, counted)
             chosen, targets = predicted[counted].float(), wanted[counted]
             output.loss = F.cross_entropy(chosen, targets, reduction="sum") / items
             self._add_metrics(output, chosen, targets)
@@ -101,8 +101,10 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
 
     @torch.no_grad()
     def _add_metrics(self, output: VLAOutput, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Accuracy over action tokens and, for uniform bins, the L1 error of what they decode to."""
+        """Accuracy over action tokens and, for uniform bins, the L1 error of what they decode to; none without tokens."""
         is_action = torch.isin(targets, self.action_token_ids)
+        if not is_action.any():
+            return
         guesses = self.action_token_ids[logits[is_action][:, self.action_token_ids].argmax(dim=-1)]
         right = guesses == targets[is_action]
         output.token_accuracy = right.float().mean()

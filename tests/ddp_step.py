@@ -1,4 +1,5 @@
-"""Run by torchrun, on two processes: two optimiser steps of each VLA given, in DDP that looks for no unused parameters."""
+"""Run by torchrun, on two processes: two optimiser steps of each VLA given, in DDP that looks for no unused parameters,
+then one in which no action counts."""
 
 import sys
 
@@ -20,6 +21,10 @@ for folder in sys.argv[1:]:
         optimizer.zero_grad()
         model(**batches[rank]).loss.backward()
         optimizer.step()
+    optimizer.zero_grad()
+    nothing = {"labels": torch.full_like(batches[rank]["labels"], -100), "num_items_in_batch": torch.tensor(0)}
+    model(**batches[rank] | nothing).loss.backward()
+    assert not any(p.grad.any() or p.grad.isnan().any() for p in model.parameters() if p.requires_grad)
     own = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
     both = [torch.empty_like(own) for _ in range(2)]
     distributed.all_gather(both, own)

@@ -11,7 +11,7 @@ from robovlms.matrix import load_matrix, render_page
 from robovlms.matrix.known_families import HUB_IDS, ORIGINAL, QUIRKS
 from robovlms.testing import SUPPORTED, UNUSABLE
 from robovlms.testing.checks import STRUCTURES
-from robovlms.testing.families_checked import KNOWN_FAILURES, check_family
+from robovlms.testing.families_checked import KNOWN_FAILURES, OPTIONAL_LIBRARIES, check_family
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT = [  # at least one of every kind
@@ -32,7 +32,6 @@ DEFAULT = [  # at least one of every kind
     "t5gemma2",  # encoder and decoder, the decoder's own embeddings
     "vision-encoder-decoder",  # the prompt is the decoder's
 ]
-OPTIONAL = {"fast_vlm": "timm", "gemma3n": "timm", "perception_lm": "timm", "inkling_mm_model": "scipy"}
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +64,8 @@ def write_matrix(entries: dict) -> None:
 
 
 def check(model_type: str, folder: Path, entries: dict) -> None:
-    if model_type in OPTIONAL:
-        pytest.importorskip(OPTIONAL[model_type])
+    if model_type in OPTIONAL_LIBRARIES:
+        pytest.importorskip(OPTIONAL_LIBRARIES[model_type])
     entry = entries[model_type] = check_family(model_type, folder)
     failed = {name: outcome for name, outcome in entry["structures"].items() if outcome["status"] == "failed"}
     assert bool(failed) == (model_type in KNOWN_FAILURES), failed

@@ -7,24 +7,35 @@ from transformers import AutoModelForImageTextToText, Trainer, TrainingArguments
 
 from robovlms import OneStepContinuousVLA, OneStepDiscreteVLA, RoboVLMProcessor
 from robovlms.processing.chat import encode_chat
+from robovlms.testing import SUPPORTED, tiny_backbone
+from robovlms.testing.chat import check_chat, conversations
+from robovlms.testing.families_checked import KNOWN_FAILURES, OPTIONAL_LIBRARIES
 from robovlms.training import LossParts
 from robovlms.training.cotraining import CoTrainingCollator, CoTrainingDataset
 
 
-def conversations(count):
-    rng = np.random.default_rng(1)
-    said = [{"role": "user", "content": "where?"}, {"role": "assistant", "content": "red left"}]
-    return [{"images": [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)], "messages": said} for _ in range(count)]
+@pytest.mark.parametrize("family", ["paligemma", "qwen2_vl", "florence2"])
+def test_answers_are_read_causally(family, backbone):
+    """Also by a prefix language model, and by an encoder with a decoder."""
+    assert check_chat(family, backbone(family)) == ["eager", "sdpa"]
 
 
-@pytest.mark.parametrize("family", ["smolvlm", "paligemma", "qwen2_vl", "llava"])
+@pytest.mark.matrix
+@pytest.mark.parametrize("family", sorted(set(SUPPORTED) - set(KNOWN_FAILURES)))
+def test_answers_are_read_causally_by_every_family(family, tmp_path):
+    if family in OPTIONAL_LIBRARIES:
+        pytest.importorskip(OPTIONAL_LIBRARIES[family])
+    assert "eager" in check_chat(family, tiny_backbone(family, tmp_path / "backbone"))
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "qwen2_vl", "llava"])
 def test_text_loss_is_the_backbones_own(family, backbone, contract):
     agreed = contract(state=None)
     processor = RoboVLMProcessor.from_backbone(backbone(family), agreed)
     vla = OneStepContinuousVLA.from_backbone(backbone(family), agreed).eval()
     batch = encode_chat(processor, conversations(3))
     learnt = processor.tokenizer.decode(batch["labels"][0][batch["labels"][0] != -100])
-    assert learnt.strip().startswith("red left") and "where" not in learnt
+    assert learnt.strip().startswith("red left") and "where" not in learnt and "push" not in learnt
     alone = AutoModelForImageTextToText.from_pretrained(backbone(family)).eval()
     with torch.no_grad():
         torch.testing.assert_close(vla.text_loss(batch), alone(**batch).loss, atol=1e-5, rtol=1e-5)
@@ -45,7 +56,8 @@ def test_a_split_batch_gives_the_same_update(structure, backbone, contract, samp
             learning_rate=1e-3, logging_steps=1, remove_unused_columns=False, use_cpu=True, report_to="none",
             save_strategy="no", seed=0,
         )  # fmt: skip
-        dataset = CoTrainingDataset(actions, conversations(5), text_per_action=1)
+        alike = [said | {"messages": conversations(1)[0]["messages"]} for said in conversations(5)]
+        dataset = CoTrainingDataset(actions, alike, text_per_action=1)
         trainer = Trainer(vla, arguments, CoTrainingCollator(processor), dataset)
         trainer.callback_handler.callbacks.insert(0, LossParts())
         trainer.train()
@@ -63,3 +75,21 @@ def test_text_per_action(sample, contract):
     assert dataset[0]["image_text"][0] is texts[12 % 4]
     with pytest.raises(ValueError, match="text_per_action must be positive"):
         CoTrainingDataset(actions, texts, 0)
+
+
+def test_parts_of_messages(backbone, contract):
+    """Texts and lists of parts are the same conversation, with a chat template and without."""
+    agreed = contract(state=None)
+    for family in ("smolvlm", "llama4"):
+        processor = RoboVLMProcessor.from_backbone(backbone(family), agreed)
+        (plain,) = conversations(1)
+        messages = [
+            dict(message, content=[{"type": "text", "text": message["content"]}]) for message in plain["messages"]
+        ]
+        messages[0]["content"].insert(0, {"type": "image"})
+        parts = encode_chat(processor, [plain | {"messages": messages}])
+        assert torch.equal(parts["input_ids"], encode_chat(processor, [plain])["input_ids"])
+        assert "where" in processor.tokenizer.decode(parts["input_ids"][0])
+    messages[0]["content"].insert(0, {"type": "image"})
+    with pytest.raises(ValueError, match="parts for 2 images, images holds 1"):
+        encode_chat(processor, [plain | {"messages": messages}])

@@ -286,3 +286,18 @@ def test_pooled_tokens(family, source, backbone, contract, sample):
         assert all(sentence in text for sentence, text in zip(("open", "pick up the red block"), texts, strict=True))
     else:
         assert not any("open" in text or "pick" in text for text in texts) and mask[0].sum() == mask[1].sum() > 0
+
+
+@every_pair
+def test_an_update_in_which_no_action_counts_has_gradients_of_zero(structure, head, make, sample):
+    """As the Trainer counts over an update: nothing, on whatever device and process."""
+    made = make(structure, head)
+    batch = made.inputs(*(sample(made.contract, seed) for seed in range(2)))
+    batch["labels"] = torch.full_like(batch["labels"], -100)
+    for items in (torch.tensor(0), 0, None):
+        loss = made.vla(**batch, num_items_in_batch=items).loss
+        loss.backward()
+        assert loss == 0
+    gradients = [parameter.grad for parameter in made.vla.parameters() if parameter.grad is not None]
+    assert len(gradients) > 20 and not any(gradient.any() or gradient.isnan().any() for gradient in gradients)
+    made.vla.zero_grad()

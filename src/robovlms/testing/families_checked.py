@@ -21,6 +21,8 @@ from .tokenizer import family_tokenizer
 KNOWN_FAILURES = {
     "shieldgemma2": "its files only load into its own classifier class; use the Gemma 3 it was made of",
 }
+OPTIONAL_LIBRARIES = {"fast_vlm": "timm", "gemma3n": "timm", "perception_lm": "timm", "inkling_mm_model": "scipy"}
+"""What a family needs beside transformers."""
 # Arguments of processors, and under which names configurations have them.
 SIZES = {
     "image_seq_length": ("image_seq_length", "mm_tokens_per_image"),
