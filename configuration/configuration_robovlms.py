@@ -50,6 +50,12 @@ class RoboVLMConfig(PreTrainedConfig):
     sub_configs_defaults: ClassVar = {"vlm_config": SubConfigSpec(config_class=AutoConfig, model_type="paligemma")}
     default_head: ClassVar[type[HeadConfig]]
     structure: ClassVar[str] = ""
+    # Of a forward in evaluation the Trainer gathers `actions` for `compute_metrics`, or the discrete structure's `logits`.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        *("pose", "gripper_logits", "grounding", "action_features"),
+        *("pose_loss", "gripper_loss", "grounding_loss", "text_loss"),
+        *("token_accuracy", "dimension_accuracy", "action_l1"),
+    ]
 
     vlm_config: dict | PreTrainedConfig | None = None
     head_config: dict | HeadConfig | None = None

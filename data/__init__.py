@@ -19,6 +19,7 @@ from .rlds import RLDSDataset
 from .sampler import EpisodeBlockSampler
 from .shared_batches import ReusedBuffers
 from .statistics import StreamingStatistics, compute_statistics, statistics, statistics_by_embodiment
+from .windows import WindowSample
 
 if TYPE_CHECKING:
     from .augmentation import AUGMENTATIONS, Augmented, RandomCrop, RandomShift, open_x_augmentation
@@ -61,6 +62,7 @@ __all__ = [
     "ReusedBuffers",
     "StreamingStatistics",
     "VLACollator",
+    "WindowSample",
     "WorldToTool",
     "action_contract",
     "compute_statistics",

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from ..processing.camera_images import crop_and_resize, crop_size
+from .windows import WindowSample
 
 
 class RandomShift(torch.nn.Module):
@@ -112,7 +113,7 @@ class Augmented(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> WindowSample:
         sample = self.dataset[index]
         images, cropped = {}, {}
         for number, (camera, frames) in enumerate(sample["images"].items()):

@@ -15,7 +15,7 @@ from .errors import DatasetError
 from .frame_cache import FrameCache
 from .known_embodiments import CALVIN, KnownEmbodiment
 from .restricted_pickle import load_array
-from .windows import check_sizes
+from .windows import WindowSample, check_sizes
 
 CAMERAS = {"static": "rgb_static", "gripper": "rgb_gripper"}
 ANNOTATIONS = "lang_annotations/auto_lang_ann.npy"
@@ -32,7 +32,7 @@ class CalvinDataset(Dataset):
 
     For an annotation (s, e), samples start at frames s ... e - window_size: every observed frame is real, there is no
     padding on the left. `actions[w, k]` is the action executed at frame start + w + k; from frame e on it is masked
-    (the dataset repeats frame e there). The dict is that of `LeRobotDataset`: `episode` is the number of the
+    (the dataset repeats frame e there). The sample is that of `LeRobotDataset`: `episode` is the number of the
     annotation, `frame` the newest frame counted from s.
 
     The annotation file is a pickle; it is read by an unpickler that can build arrays, lists and strings only.
@@ -164,7 +164,7 @@ class CalvinDataset(Dataset):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> WindowSample:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of a dataset of {len(self)} windows")
         index = int(index) % len(self)
@@ -173,17 +173,17 @@ class CalvinDataset(Dataset):
         start = first + index - int(self._starts[number])
         frames = start + np.arange(self.window_size)
         steps = frames[:, None] + np.arange(self.chunk_size)
-        return {
-            "images": {camera: self.images(camera, frames, number) for camera in self.cameras},
-            "state": np.stack([self._row(frame, number)[1] for frame in frames.tolist()]),
-            "actions": self._actions(np.minimum(steps, end), number),
-            "action_mask": steps < end,
-            "frame_mask": np.ones(self.window_size, bool),
-            "instruction": instruction,
-            "episode": number,
-            "frame": int(frames[-1]) - first,
-            "embodiment": self.embodiment,
-        }
+        return WindowSample(
+            images={camera: self.images(camera, frames, number) for camera in self.cameras},
+            state=np.stack([self._row(frame, number)[1] for frame in frames.tolist()]),
+            actions=self._actions(np.minimum(steps, end), number),
+            action_mask=steps < end,
+            frame_mask=np.ones(self.window_size, bool),
+            instruction=instruction,
+            episode=number,
+            frame=int(frames[-1]) - first,
+            embodiment=self.embodiment,
+        )
 
     def frame_ids(self, index: int) -> np.ndarray:
         """Numbers of the files that the window of sample `index` shows (window,)."""

@@ -1,6 +1,6 @@
 """Window samples -> one batch, by the processor alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,22 @@ class VLACollator:
     def __init__(self, processor):
         self.processor = processor
 
-    def __call__(self, samples: Sequence[dict]):
+    def __call__(self, samples: Sequence[Mapping[str, Any]]):
         """Calls the processor with the samples' images (list of {camera: uint8 (W, H, W, 3)}), instruction and
         embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
         and, where every sample has it, grounding (B, W, G); and cropped (list of {camera: fraction}) where training cut
-        random crops (see `Augmented`)."""
+        random crops (see `Augmented`).
+
+        Raises:
+            KeyError: for samples without images.
+            ValueError: for actions written otherwise than their contract says.
+        """
+        if any("images" not in sample for sample in samples):
+            raise KeyError(
+                f"samples have no 'images', only {sorted(samples[0])}. transformers.Trainer takes out of a dict what a "
+                "model's forward does not name: let your dataset return robovlms.data.WindowSample(...), which is none, or "
+                "set remove_unused_columns=False."
+            )
         for sample in samples:
             self._check_transform(sample)
         batch: dict[str, Any] = {
@@ -33,7 +44,7 @@ class VLACollator:
             batch["cropped"] = [sample.get("cropped", {}) for sample in samples]
         return self.processor(**batch)
 
-    def _check_transform(self, sample: dict) -> None:
+    def _check_transform(self, sample: Mapping[str, Any]) -> None:
         """Raises ValueError where a sample's actions are not written as its contract says that the model learns them."""
         contract = getattr(self.processor, "contracts", {}).get(sample["embodiment"])
         wanted = None if contract is None or contract.transform is None else repr(contract.transform)

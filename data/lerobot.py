@@ -31,13 +31,13 @@ from .lerobot_tables import check_tables, check_totals, ranges, read_tables
 from .picture_times import PictureTimes
 from .source import DatasetSource
 from .video import VideoError, VideoPool
-from .windows import check_sizes, window_rows
+from .windows import WindowSample, check_sizes, window_rows
 
 
 class LeRobotDataset(Dataset):
     """Every frame of the chosen episodes as the newest frame of a window sample.
 
-    `dataset[i]` is a dict, with W = window_size, n = chunk_size:
+    `dataset[i]` is a `WindowSample`, with W = window_size, n = chunk_size:
         images {camera: uint8 (W, height, width, 3)}, state float32 (W, state_dim) where the dataset has one,
         actions float32 (W, n, action_dim) in the dataset's own units, action_mask bool (W, n),
         frame_mask bool (W,), instruction str, episode int, frame int, embodiment str,
@@ -250,7 +250,7 @@ class LeRobotDataset(Dataset):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> WindowSample:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of a dataset of {len(self)} frames")
         index = int(index) % len(self)
@@ -261,17 +261,18 @@ class LeRobotDataset(Dataset):
             frame, episode.length, self.window_size, self.chunk_size, self.history_stride, self.left_edge == "repeat"
         )
         columns = self.tables.columns
-        sample = {
-            "images": {camera: self.images(camera, position, frames) for camera in self.camera_keys},
-            "actions": self._encoded(start + steps, (start + frames)[:, None]),
-            "action_mask": action_mask,
-            "frame_mask": frame_mask,
-            "instruction": self.metadata.tasks[int(columns["task_index"][start + frame, 0])],
-            "episode": episode.index,
-            "frame": frame,
-            "embodiment": self.embodiment,
-        }
-        sample |= {} if self.transform is None else {"transform": repr(self.transform)}  # VLACollator checks it
+        sample = WindowSample(
+            images={camera: self.images(camera, position, frames) for camera in self.camera_keys},
+            actions=self._encoded(start + steps, (start + frames)[:, None]),
+            action_mask=action_mask,
+            frame_mask=frame_mask,
+            instruction=self.metadata.tasks[int(columns["task_index"][start + frame, 0])],
+            episode=episode.index,
+            frame=frame,
+            embodiment=self.embodiment,
+        )
+        if self.transform is not None:
+            sample["transform"] = repr(self.transform)  # VLACollator checks it
         if STATE in columns:
             sample["state"] = columns[STATE][start + frames]
         if GROUNDING in columns:

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from .statistics import statistics_by_embodiment
+from .windows import WindowSample
 
 
 class Mixture(Dataset):
@@ -66,7 +67,7 @@ class Mixture(Dataset):
     def __len__(self) -> int:
         return len(self._plan)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> WindowSample:
         number, inside = self.locate(index)
         return self.datasets[number][inside]
 

@@ -20,7 +20,7 @@ from .lerobot_tables import ranges
 from .rlds_features import STEPS, step_features
 from .rlds_index import StepKeys, read_index, shortfalls
 from .tfrecord import parse_example, read_record
-from .windows import check_sizes, window_rows
+from .windows import WindowSample, check_sizes, window_rows
 
 OBSERVATION = "observation/"
 KEPT_EPISODES = 4
@@ -162,7 +162,7 @@ class RLDSDataset(Dataset):
     def __len__(self) -> int:
         return int(self.episode_starts[-1])
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> WindowSample:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of a dataset of {len(self)} steps")
         index = int(index) % len(self)
@@ -171,16 +171,16 @@ class RLDSDataset(Dataset):
         frames, frame_mask, steps, action_mask = window_rows(
             index - start, end - start, self.window_size, self.chunk_size, self.history_stride
         )
-        sample = {
-            "images": {camera: self.images(camera, position, frames) for camera in self.camera_keys},
-            "actions": self.action[start + steps],
-            "action_mask": action_mask,
-            "frame_mask": frame_mask,
-            "instruction": self.instruction(index),
-            "episode": self.episodes[position],
-            "frame": index - start,
-            "embodiment": self.embodiment,
-        }
+        sample = WindowSample(
+            images={camera: self.images(camera, position, frames) for camera in self.camera_keys},
+            actions=self.action[start + steps],
+            action_mask=action_mask,
+            frame_mask=frame_mask,
+            instruction=self.instruction(index),
+            episode=self.episodes[position],
+            frame=index - start,
+            embodiment=self.embodiment,
+        )
         return sample if self.state is None else sample | {"state": self.state[start + frames]}
 
     def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:

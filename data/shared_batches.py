@@ -17,7 +17,7 @@ SMALLEST = 2**16  # bytes; smaller tensors go the usual way
 MOST_BUFFERS = 64
 
 
-def stack_samples(samples: Sequence[dict]) -> dict:
+def stack_samples(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Window samples -> one dict of lists, which `ReusedBuffers` stacks: the batch without any processing."""
     batch = {key: [sample[key] for sample in samples] for key in samples[0] if key != "images"}
     images = {camera: [sample["images"][camera] for sample in samples] for camera in samples[0]["images"]}

@@ -1,6 +1,14 @@
 """Which rows of an episode a window sample holds: observed frames, chunk labels and their masks."""
 
+from collections import UserDict
+from typing import Any
+
 import numpy as np
+
+
+class WindowSample(UserDict[str, Any]):
+    """One sample of a dataset, with the keys of `LeRobotDataset`. It is no `dict`, from which `transformers.Trainer` would
+    take everything that the model's forward does not name, images included (`remove_unused_columns`)."""
 
 
 def window_rows(

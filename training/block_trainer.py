@@ -9,13 +9,14 @@ from ..data import EpisodeBlockSampler
 class BlockTrainer(Trainer):
     """Draws samples in blocks of episodes, so that each frame is decoded about once, not once per window.
 
-    Datasets whose frames all fit in their cache are shuffled as a whole, as `Trainer` does it. The order depends on the
+    Datasets whose frames all fit in their cache are shuffled as a whole, as `Trainer` does it, and where arguments ask for
+    another order it is that. The order of blocks depends on the
     seed, the epoch and the number of processes and workers, each of which draws blocks of its own.
     """
 
     def _get_train_sampler(self, train_dataset=None) -> Sampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        if getattr(dataset, "fits_in_cache", True):
+        if getattr(dataset, "fits_in_cache", True) or self.args.train_sampling_strategy != "random":
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         streams = self.args.world_size * max(1, self.args.dataloader_num_workers)

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..data.collator import VLACollator
+from ..data.windows import WindowSample
 from ..processing.chat import encode_chat
 from ..processing.processing_robovlms import RoboVLMProcessor
 
@@ -43,10 +44,10 @@ class CoTrainingDataset(Dataset):
     def __len__(self) -> int:
         return len(self.actions)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> WindowSample:
         places = range(self._texts_before(index), self._texts_before(index + 1))
         texts = [self.image_text[(int(self._offset) + place) % len(self.image_text)] for place in places]
-        return {**self.actions[index], TEXT: texts}
+        return WindowSample(self.actions[index], **{TEXT: texts})
 
     def _texts_before(self, index: int) -> int:
         return int(index * self.text_per_action)
@@ -59,7 +60,7 @@ class CoTrainingCollator:
     def __init__(self, processor: RoboVLMProcessor):
         self.processor, self.actions = processor, VLACollator(processor)
 
-    def __call__(self, samples: Sequence[dict[str, Any]]) -> Any:
+    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> Any:
         batch = self.actions(samples)
         if texts := [text for sample in samples for text in sample.get(TEXT, ())]:
             batch["text"] = dict(encode_chat(self.processor, texts))
