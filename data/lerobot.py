@@ -271,8 +271,7 @@ class LeRobotDataset(Dataset):
             frame=frame,
             embodiment=self.embodiment,
         )
-        if self.transform is not None:
-            sample["transform"] = repr(self.transform)  # VLACollator checks it
+        sample |= {} if self.transform is None else {"transform": repr(self.transform)}  # VLACollator checks it
         if STATE in columns:
             sample["state"] = columns[STATE][start + frames]
         if GROUNDING in columns:

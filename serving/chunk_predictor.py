@@ -16,6 +16,7 @@ from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
 from ..modeling_robovlms.streaming import VLACache, join_caches
 from ..processing.processing_robovlms import RoboVLMProcessor
+from .observation_parts import Resize, read_instruction, read_picture, read_state, require_resize
 from .overlap import RunningChunk, overlap_weights
 
 Observation = Mapping[str, Any]
@@ -45,6 +46,7 @@ class ChunkPredictor:
         processor: the processor saved with it.
         embodiment: which contract to use; may be left out where the processor has one.
         n_action_steps: how many actions of a chunk to execute, instead of the contract's number.
+        resize: what happens to a picture of another size than the contract's: it is refused, "stretch"ed, or "pad"ded.
 
     Raises:
         ValueError: if model and contract do not fit together.
@@ -56,7 +58,10 @@ class ChunkPredictor:
         processor: RoboVLMProcessor,
         embodiment: str | None = None,
         n_action_steps: int | None = None,
+        resize: Resize = "refuse",
     ):
+        require_resize(resize)
+        self.resize: Resize = resize
         self.model = model.eval()
         self.processor = processor
         self.contract = processor.contract(embodiment)
@@ -104,8 +109,8 @@ class ChunkPredictor:
         heads draw from `generators`, one per row, or from torch's own."""
         embodiment, states = self.contract.embodiment, stack_states(observations, self.contract)
         inputs = self.processor(
-            images=[observation["images"] for observation in observations],
-            instruction=list(instructions),
+            images=[self._pictures(observation) for observation in observations],
+            instruction=[read_instruction(instruction, "instruction") for instruction in instructions],
             state=None if states is None else states[:, None],
             embodiment=embodiment,
         ).to(self.model.device)
@@ -159,6 +164,16 @@ class ChunkPredictor:
                 weights[row] = overlap_weights(contract.chunk_size, known, chunk.delay)
         return ChunkOverlap(torch.from_numpy(actions), torch.from_numpy(weights))
 
+    def _pictures(self, observation: Observation) -> dict[str, np.ndarray]:
+        """What the policy looks at; of a camera that is missing the processor tells."""
+        return {
+            camera.name: read_picture(
+                observation["images"][camera.name], camera, f"images/{camera.name}", resize=self.resize
+            )
+            for camera in self.contract.cameras
+            if camera.name in observation["images"]
+        }
+
 
 def stack_states(observations: Sequence[Observation], contract: ActionContract) -> np.ndarray | None:
     """The observations' states `(rows, state_dim)`, for the policy's eyes or for its contract's transform; None where the
@@ -168,7 +183,7 @@ def stack_states(observations: Sequence[Observation], contract: ActionContract) 
     if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
         user = contract.embodiment if contract.seen_state is not None else str(contract.transform)
         raise ValueError(f"observation lacks 'state' in row(s) {missing}; {user!r} uses it.")
-    return np.stack([observation["state"] for observation in observations])
+    return np.stack([read_state(observation["state"], contract.state, "state") for observation in observations])
 
 
 def require_fit(model: RoboVLMPreTrainedModel, processor: RoboVLMProcessor, contract: ActionContract) -> None:

@@ -151,11 +151,20 @@ class PolicyClient:
         """A new chunk, `(chunk, action_dim)` in the robot's units.
 
         Args:
-            observation: `{"images": {camera: uint8 (height, width, 3)}, "state": (state_dim,)}`.
+            observation: `{"images": {camera: picture}, "state": (state_dim,)}`. A picture is uint8 or floats in [0, 1],
+                `(height, width, 3)` or `(3, height, width)`, array or tensor, or a PIL image.
+            instruction: a sentence.
             history: observations since the last request which the policy has not seen, oldest first.
             running: what is left of the chunk under execution, `(steps, action_dim)`; the new one joins it.
             delay: how many of these will have been executed before the new chunk arrives.
+
+        Raises:
+            ValueError: for an instruction that is no sentence; otherwise as `infer`.
         """
+        if not isinstance(instruction, str) or not instruction.strip():
+            raise ValueError(
+                f"'instruction' must be a sentence, got {type(instruction).__name__} {str(instruction)[:50]!r}."
+            )
         extension: dict[str, Any] = {}
         if len(history):
             extension["history"] = [dict(seen) for seen in history]
@@ -266,7 +275,8 @@ class PolicyClient:
 
 
 def packb(message: Any) -> bytes:
-    """msgpack with arrays as openpi writes them: `{b"__ndarray__": True, b"data", b"dtype", b"shape"}`.
+    """msgpack with arrays as openpi writes them: `{b"__ndarray__": True, b"data", b"dtype", b"shape"}`. Tensors of torch
+    and images of PIL go as arrays.
 
     Raises:
         TypeError: for what is neither plain data nor an array of numbers.
@@ -310,6 +320,10 @@ def _encode(value: Any) -> Any:
         return {b"__ndarray__": True, b"data": value.tobytes(), b"dtype": value.dtype.str, b"shape": value.shape}
     if isinstance(value, np.generic):
         return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
+    if hasattr(value, "detach"):  # a tensor of torch
+        return _encode(np.asarray(value.detach().cpu()))
+    if hasattr(value, "__array_interface__"):  # an image of PIL
+        return _encode(np.asarray(value))
     raise TypeError(f"a {type(value).__name__} can't be sent")
 
 

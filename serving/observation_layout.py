@@ -1,16 +1,15 @@
 """Which keys of a client's observation are which of the policy's inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ..configuration.action_contract import ActionContract, CameraSpec
+from ..configuration.action_contract import ActionContract
 from .limits import ServerLimits
-
-Resize = Literal["refuse", "stretch", "pad"]
+from .observation_parts import Resize, read_instruction, read_picture, read_state
 
 # The common layouts (LIBERO, DROID, ALOHA), in the order in which they are looked for. A "/" also steps into a nested
 # map: "images/cam_high" finds `images["cam_high"]`.
@@ -36,6 +35,15 @@ class BadRequest(ValueError):
     """The client's observation is not what the policy takes; the message is for the client."""
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What is wrong with an observation becomes a `BadRequest`."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
 @dataclass(frozen=True)
 class ObservationLayout:
     """For each camera, the state and the instruction: the keys under which it may come, first match first.
@@ -47,8 +55,7 @@ class ObservationLayout:
         cameras: by the contract's camera names.
         state: empty where the policy uses no state.
         prompt: of the instruction.
-        resize: what happens to an image of another size than the contract's: it is refused, stretched, or scaled and
-            padded with black to keep its proportions (openpi's `resize_with_pad`).
+        resize: what happens to an image of another size than the contract's, see `Resize`.
         limits: what an observation may hold at most.
     """
 
@@ -106,22 +113,23 @@ class ObservationLayout:
         Raises:
             BadRequest: saying what is missing or wrong.
         """
-        images = {}
-        for camera in self.contract.cameras:
-            key, image = self._first(message, self.cameras[camera.name], f"camera {camera.name!r}")
-            images[camera.name] = self._image(image, camera, key)
-        self._check_cameras(message)
-        observation: dict[str, Any] = {"images": images}
-        if self.state:
-            key, value = self._first(message, self.state, "the state")
-            observation["state"] = self._state(value, key)
+        images, limits = {}, self.limits
+        with refusing():
+            for camera in self.contract.cameras:
+                key, image = self._first(message, self.cameras[camera.name], f"camera {camera.name!r}")
+                images[camera.name] = read_picture(image, camera, key, self.resize, limits.max_image_pixels)
+            self._check_cameras(message)
+            observation: dict[str, Any] = {"images": images}
+            if self.state and self.contract.state is not None:
+                key, value = self._first(message, self.state, "the state")
+                observation["state"] = read_state(value, self.contract.state, key)
         return observation
 
     def instruction(self, message: Mapping[str, Any]) -> str:
         """The instruction in a client's observation; raises BadRequest."""
         key, value = self._first(message, self.prompt, "the instruction")
-        if not isinstance(value, str) or not value.strip():
-            raise BadRequest(f"{key!r} must be a sentence, got {_described(value)}.")
+        with refusing():
+            value = read_instruction(value, key)
         if len(value) > self.limits.max_prompt_characters:
             raise BadRequest(
                 f"{key!r} has {len(value)} characters, more than the {self.limits.max_prompt_characters} allowed."
@@ -142,54 +150,6 @@ class ObservationLayout:
             raise BadRequest(
                 f"{len(images)} images in one observation, more than the {self.limits.max_cameras} allowed."
             )
-
-    def _image(self, image: Any, camera: CameraSpec, key: str) -> np.ndarray:
-        """uint8 (height, width, 3) of the contract's size, from height-width-channel or channel-height-width, uint8 or
-        floats in [0, 1]."""
-        if not isinstance(image, np.ndarray) or image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
-            raise BadRequest(
-                f"{key!r} must be an image (height, width, 3) or (3, height, width), got {_described(image)}."
-            )
-        if image.shape[2] != 3:
-            image = image.transpose(1, 2, 0)
-        height, width = image.shape[:2]
-        if not 0 < height * width <= self.limits.max_image_pixels:
-            raise BadRequest(
-                f"{key!r} has {height}x{width} pixels; allowed are 1 to {self.limits.max_image_pixels} in all."
-            )
-        if image.dtype.kind == "f":
-            if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-                raise BadRequest(f"{key!r} is of floats and must hold finite values from 0 to 1.")
-            image = np.rint(image * 255).astype(np.uint8)
-        if image.dtype != np.uint8:
-            raise BadRequest(f"{key!r} must be uint8, or floats from 0 to 1; got {image.dtype}.")
-        if (height, width) != (camera.height, camera.width):
-            image = self._resized(image, camera, key)
-        return np.array(image)  # a copy: what was received is read-only
-
-    def _resized(self, image: np.ndarray, camera: CameraSpec, key: str) -> np.ndarray:
-        if self.resize == "refuse":
-            raise BadRequest(
-                f"{key!r} is {image.shape[0]}x{image.shape[1]}, camera {camera.name!r} of {self.contract.embodiment!r} is "
-                f"{camera.height}x{camera.width}: send that size, or start the server with --resize stretch or pad."
-            )
-        picture, size = Image.fromarray(image), (camera.width, camera.height)
-        if self.resize == "stretch":
-            return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-        return np.asarray(ImageOps.pad(picture, size, Image.Resampling.BILINEAR))
-
-    def _state(self, value: Any, key: str) -> np.ndarray:
-        try:
-            parts = [np.asarray(part, dtype=np.float64) for part in (value if "+" in key else [value])]
-            state = np.concatenate([part.reshape(-1) for part in parts])
-        except (TypeError, ValueError) as error:
-            raise BadRequest(f"{key!r} must be numbers, got {_described(value)}.") from error
-        names = self.contract.state.names if self.contract.state is not None else ()
-        if len(state) != len(names):
-            raise BadRequest(f"{key!r} must hold {len(names)} numbers {list(names)}, got {len(state)}.")
-        if not np.isfinite(state).all():
-            raise BadRequest(f"{key!r} holds a value that is not finite.")
-        return state.astype(np.float32)
 
 
 def _look_up(message: Mapping[str, Any], key: str) -> Any:
@@ -214,9 +174,3 @@ def _flat_items(message: Mapping[str, Any], prefix: str = "", depth: int = 0) ->
 
 def _flat_keys(message: Mapping[str, Any]) -> list[str]:
     return [key for key, _ in _flat_items(message)]
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} {value.shape}"
-    return f"{type(value).__name__} {str(value)[:50]!r}"

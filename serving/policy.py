@@ -10,6 +10,7 @@ from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .chunk_predictor import ChunkPredictor, Observation
+from .observation_parts import Resize, described, read_instruction
 
 
 class Policy:
@@ -24,6 +25,8 @@ class Policy:
         processor: the processor saved with it.
         embodiment: which contract to use; may be left out where the processor has one.
         n_action_steps: how many actions of a chunk to execute, instead of the contract's number.
+        resize: what happens to a picture of another size than the contract's: it is refused, "stretch"ed, or "pad"ded with
+            black to keep its proportions. What a policy sees should look as in training.
 
     Raises:
         ValueError: if model and contract do not fit together.
@@ -35,16 +38,19 @@ class Policy:
         processor: RoboVLMProcessor,
         embodiment: str | None = None,
         n_action_steps: int | None = None,
+        resize: Resize = "refuse",
     ):
-        self.predictor = ChunkPredictor(model, processor, embodiment, n_action_steps)
+        self.predictor = ChunkPredictor(model, processor, embodiment, n_action_steps, resize)
         self.model, self.processor, self.contract = model, processor, self.predictor.contract
         self.reset()
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str, embodiment: str | None = None, **model_options: Any) -> Self:
+    def from_pretrained(
+        cls, name_or_path: str, embodiment: str | None = None, resize: Resize = "refuse", **model_options: Any
+    ) -> Self:
         """Model and processor of one checkpoint, from a folder or the Hub."""
         predictor = ChunkPredictor.from_pretrained(name_or_path, embodiment, **model_options)
-        return cls(predictor.model, predictor.processor, embodiment)
+        return cls(predictor.model, predictor.processor, embodiment, resize=resize)
 
     def reset(self, rows: Sequence[int] | None = None, seeds: Sequence[int] | None = None) -> None:
         """Start new episodes in the given rows (None: in all).
@@ -73,12 +79,21 @@ class Policy:
         each, `(rows, action_dim)`.
 
         Args:
-            observation: `{"images": {camera: uint8 (height, width, 3)}, "state": (state_dim,)}`.
+            observation: `{"images": {camera: picture}, "state": (state_dim,)}`. A picture is uint8 or floats in [0, 1],
+                `(height, width, 3)` or `(3, height, width)`, array or tensor, or a PIL image.
+            instruction: a sentence per observation.
+
+        Raises:
+            ValueError: naming what is missing, or is not as the contract says.
         """
         if isinstance(observation, Mapping):
-            return self.select_action([observation], [str(instruction)])[0]
-        if isinstance(instruction, str) or len(instruction) != len(observation):
-            raise ValueError(f"{len(observation)} observations need as many instructions, got {instruction!r}.")
+            return self.select_action([observation], [read_instruction(instruction, "instruction")])[0]
+        if not isinstance(instruction, list | tuple) or len(instruction) != len(observation):
+            raise ValueError(
+                f"{len(observation)} observations need as many instructions, got {described(instruction)}."
+            )
+        for sentence in instruction:
+            read_instruction(sentence, "instruction")
         self._require_rows(len(observation))
         self._observe(observation, instruction)
         within = self._steps % self.contract.n_action_steps

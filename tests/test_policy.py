@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from robovlms import (
     LSTMHeadConfig,
@@ -125,3 +126,76 @@ def test_what_a_sampling_head_draws_follows_the_seed_of_the_episode(backbone, co
     np.testing.assert_allclose(together[0], actions([0], [7])[0], atol=1e-5)
     np.testing.assert_allclose(together[1], actions([1], [8])[0], atol=1e-5)
     assert np.abs(together[0] - actions([0], [8])[0]).max() > 1e-2
+
+
+def test_pictures_and_states_in_whatever_form(parts):
+    """As simulators and robots hand them out: what is the same picture leads to the same action."""
+    policy, contract = Policy(*parts), parts[1].contract()
+    plain = random_observation(contract)
+    wanted = policy.select_action(plain, "push")
+
+    def act(static, state=plain["state"]):
+        policy.reset()
+        return policy.select_action({"images": plain["images"] | {"static": static}, "state": state}, "push")
+
+    picture = plain["images"]["static"]
+    frozen = picture.copy()
+    frozen.setflags(write=False)
+    for same in (
+        picture[::-1, ::-1].copy()[::-1, ::-1],
+        picture[..., ::-1].copy()[..., ::-1],
+        frozen,
+        Image.fromarray(picture),
+        torch.from_numpy(picture),
+        torch.from_numpy(picture).permute(2, 0, 1) / 255,
+        picture / 255,
+    ):
+        np.testing.assert_array_equal(act(same), wanted)
+    for state in (plain["state"].tolist(), torch.from_numpy(plain["state"])[None]):
+        np.testing.assert_array_equal(act(picture, state), wanted)
+    for bad, message in (
+        (np.dstack([picture, picture[..., :1]]), r"'images/static' must be an image .*\(48, 64, 4\)"),
+        (Image.fromarray(picture).convert("L"), r"'images/static' must be an image .* got Image"),
+        ([[1], [2, 3]], r"'images/static' must be an image"),
+        (picture / 254, r"'images/static' is of floats and must hold finite values from 0 to 1"),
+        (picture.astype(np.int64), r"'images/static' must be uint8"),
+        (picture.repeat(2, 0), r"'images/static' is 96x64, camera 'static' is 48x64.*resize="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            act(bad)
+    with pytest.raises(ValueError, match=r"'state' must hold 3 numbers .*, got 2"):
+        act(picture, plain["state"][:2])
+    with pytest.raises(ValueError, match="'state' must be numbers, got list"):
+        act(picture, ["0", "1", "2"])
+
+
+def test_a_camera_of_another_size_only_where_it_is_allowed(parts):
+    contract = parts[1].contract()
+    small, large = random_observation(contract), random_observation(contract)
+    images = {name: pixels.repeat(2, 0).repeat(2, 1) for name, pixels in small["images"].items()}
+    large = small | {"images": images}
+    for resize in ("stretch", "pad"):  # the proportions are the contract's: nothing is to be padded
+        expected = {
+            name: np.asarray(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2), 2))
+            for name, image in images.items()
+        }
+        policy = Policy(*parts, resize=resize)
+        action = policy.select_action(large, "push")
+        policy.reset()
+        np.testing.assert_array_equal(policy.select_action(small | {"images": expected}, "push"), action)
+    with pytest.raises(ValueError, match="resize must be 'refuse', 'stretch' or 'pad', got 'crop'"):
+        Policy(*parts, resize="crop")
+
+
+@pytest.mark.parametrize(
+    "instruction", [b"push the block", np.bytes_(b"push"), None, 7, ["push"], ("push",), np.array("push"), "", "  "]
+)
+def test_an_instruction_is_a_sentence(instruction, parts):
+    policy = Policy(*parts)
+    observation = random_observation(policy.contract)
+    with pytest.raises(ValueError, match=r"'instruction' must be a sentence, got"):
+        policy.select_action(observation, instruction)
+    if not isinstance(instruction, list | tuple):
+        with pytest.raises(ValueError, match=r"'instruction' must be a sentence, got"):
+            policy.select_action([observation] * 2, ["push", instruction])
+    policy.select_action(observation, "把红色方块放进盒子, pick {up} the cup")

@@ -20,6 +20,7 @@ import pytest
 import torch
 import websockets.sync.client
 from interpreters import interpreter
+from PIL import Image
 
 from robovlms import InterleavedContinuousVLA, LSTMHeadConfig, Policy, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer, random_observation
@@ -144,7 +145,7 @@ def test_images_of_another_size(predictor):
     image = np.zeros((96, 96, 3), np.uint8)
     image[:, 48:] = 200
     message = {"images": {"static": image, "gripper": image}, "state": [0.0, 0.0, 0.0], "prompt": "push"}
-    with pytest.raises(ValueError, match=r"is 96x96, camera 'static' of 'arm' is 48x64.*--resize"):
+    with pytest.raises(ValueError, match=r"is 96x96, camera 'static' is 48x64.*--resize"):
         ObservationLayout.of_contract(predictor.contract).observation(message)
     stretched = ObservationLayout.of_contract(predictor.contract, "stretch").observation(message)["images"]["static"]
     padded = ObservationLayout.of_contract(predictor.contract, "pad").observation(message)["images"]["static"]
@@ -532,3 +533,17 @@ def test_the_real_openpi_client(predictor):
         observation["images"]["static"][:] = 20 * step
         wanted.append(policy.select_action(observation, "push"))
     np.testing.assert_allclose(json.loads(run.stdout), wanted, atol=1e-6)
+
+
+def test_a_client_gives_pictures_in_whatever_form(predictor):
+    observation = random_observation(predictor.contract)
+    picture = observation["images"]["static"]
+    with serving(predictor) as server, PolicyClient(port=server.port) as client:
+        expected = client.predict(observation, "push")
+        for same in (picture[::-1].copy()[::-1], Image.fromarray(picture), torch.from_numpy(picture).permute(2, 0, 1)):
+            images = observation["images"] | {"static": same}
+            state = torch.from_numpy(observation["state"])
+            np.testing.assert_array_equal(client.predict({"images": images, "state": state}, "push"), expected)
+        for instruction in (b"push", None, 7, ["push"], "  "):
+            with pytest.raises(ValueError, match="'instruction' must be a sentence, got"):
+                client.predict(observation, instruction)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ...configuration.action_contract import ActionContract
-from ..observation_layout import ObservationLayout, Resize
+from ..observation_layout import ObservationLayout
+from ..observation_parts import Resize
 from .interface import Robot
 
 
@@ -52,7 +53,7 @@ class RobotMapping:
 
     def observation(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The policy's observation in a robot's; raises ValueError for what is not as the contract says."""
-        message: dict[str, Any] = {"images": {name: np.asarray(raw[key]) for name, key in self.cameras.items()}}
+        message: dict[str, Any] = {"images": {name: raw[key] for name, key in self.cameras.items()}}
         if self.state:
             message["state"] = np.array([float(raw[key]) for key in self.state.values()])
         return self._layout.observation(message)
