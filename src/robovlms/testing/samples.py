@@ -3,6 +3,7 @@
 import numpy as np
 
 from robovlms import ActionContract, CameraSpec, GripperSpec, Statistics, VectorSpec
+from robovlms.data import WindowSample
 
 ACTION_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 INSTRUCTIONS = ("open", "pick up the red block", "push the block left")
@@ -40,7 +41,7 @@ def example_contract(**changes) -> ActionContract:
     return ActionContract(**(fields | changes))
 
 
-def example_sample(contract: ActionContract, seed: int, instruction: str | None = None) -> dict:
+def example_sample(contract: ActionContract, seed: int, instruction: str | None = None) -> WindowSample:
     """A random window sample, as a dataset would return it: some history is padding, some actions do not count."""
     random = np.random.default_rng(seed)
     window, chunk = contract.window_size, contract.chunk_size
@@ -49,17 +50,17 @@ def example_sample(contract: ActionContract, seed: int, instruction: str | None 
     actions = random.uniform(-0.2, 0.2, (window, chunk, contract.action_dim)).astype(np.float32)
     for gripper in contract.grippers:
         actions[..., gripper.dim] = random.choice([gripper.open_value, gripper.closed_value], (window, chunk))
-    sample = {
-        "images": {
+    sample = WindowSample(
+        images={
             camera.name: random.integers(0, 256, (window, camera.height, camera.width, 3), dtype=np.uint8)
             for camera in contract.cameras
         },
-        "actions": actions,
-        "action_mask": action_mask,
-        "frame_mask": frame_mask,
-        "instruction": instruction or INSTRUCTIONS[seed % 3],
-        "embodiment": contract.embodiment,
-    }
+        actions=actions,
+        action_mask=action_mask,
+        frame_mask=frame_mask,
+        instruction=instruction or INSTRUCTIONS[seed % 3],
+        embodiment=contract.embodiment,
+    )
     if contract.state is not None:
         sample["state"] = random.uniform(-0.2, 0.2, (window, contract.state.dim)).astype(np.float32)
     return sample
