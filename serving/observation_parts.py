@@ -1,5 +1,6 @@
 """Pictures, states and instructions in the forms that robots and simulators have them in, as policies take them."""
 
+import contextlib
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +26,9 @@ def read_picture(
     Raises:
         ValueError: naming it, for anything else.
     """
-    try:
+    image: np.ndarray = np.empty(0)
+    with contextlib.suppress(TypeError, ValueError):
         image = as_array(picture)
-    except (TypeError, ValueError):
-        image = np.empty(0)
     if image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
         raise ValueError(
             f"{name!r} must be an image (height, width, 3) or (3, height, width), got {described(picture)}."

@@ -1,4 +1,4 @@
-"""Run by `accelerate launch`: transformers' Trainer with default arguments on demonstrations. Arguments: folders of the
+"""Run by `accelerate launch`: transformers' Trainer on demonstrations, on CPUs. Arguments: folders of the
 backbone, the demonstrations and the run."""
 
 import sys
@@ -13,7 +13,7 @@ dataset = LeRobotDataset(demonstrations, window_size=2, chunk_size=2)
 contract = action_contract(dataset)
 processor = RoboVLMProcessor.from_backbone(backbone, contract)
 vla = PolicyHeadContinuousVLA.from_backbone(backbone, contract)
-trainer = Trainer(vla, TrainingArguments(run), VLACollator(processor), train_dataset=dataset)
+trainer = Trainer(vla, TrainingArguments(run, use_cpu=True), VLACollator(processor), train_dataset=dataset)
 trainer.train()
 trainer.save_model()
 processor.save_pretrained(run)

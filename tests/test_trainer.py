@@ -173,12 +173,20 @@ def test_compiled(backend, parts, tmp_path):
 
 @pytest.mark.slow
 def test_accelerate_launch(backbone, demonstrations, tmp_path):
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"]
+    # "--cpu" would need MPI for a second process; with no GPU to see, these two talk over gloo.
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes=2",
+        "--num_machines=1",
+    ]
     launch += ["--mixed_precision=no", "--dynamo_backend=no"]
     script, run = Path(__file__).parent / "plain_trainer.py", tmp_path / "run"
     done = subprocess.run(
         [*launch, str(script), str(backbone("llava")), str(demonstrations), str(run)],
-        capture_output=True, text=True, timeout=500, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=500, env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert all(f"process {rank} of 2: step 6" in done.stdout for rank in range(2)), done.stdout
