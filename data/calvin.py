@@ -114,7 +114,7 @@ class CalvinDataset(Dataset):
     def _tables(self) -> np.ndarray:
         """Actions and states of all annotated frames, in the order of their numbers."""
         wanted = self._annotated()
-        frames = tqdm(sorted(wanted), desc="reading actions and states", unit="frame", disable=len(wanted) < 20_000)
+        frames = tqdm(sorted(wanted), desc="reading actions and states", unit="frame", delay=2)
         return np.stack([np.concatenate(self._row(frame, wanted[frame])) for frame in frames])
 
     @property

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import yaml
+from markupsafe import Markup
 from PIL import Image
 
 from ..hub_cards.pages import data_url, render_page
+from .inspect_conventions import as_lines, draw_correlation, draw_trace, list_evidence, summarise
 from .inspection import inspect_dataset
 from .inspection_findings import Inspection
 
@@ -18,11 +21,16 @@ COLUMNS = ("min", "q01", "mean", "q99", "max", "std")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("dataset", help="a LeRobotDataset (a folder, or an id on the Hub) or a CALVIN folder")
+    parser.add_argument("dataset", help="a LeRobotDataset (a folder, or an id on the Hub), an RLDS or a CALVIN folder")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub id")
     parser.add_argument("--output", type=Path, help="the page to write (default: inspect_NAME.html here)")
     parser.add_argument("--json", type=Path, help="file for the findings, for programs")
     parser.add_argument("--episodes", type=_indices, help="look at these only: 29,30,40-49")
+    parser.add_argument(
+        "--options",
+        type=_mapping,
+        help="of an RLDS folder, as in a recipe: '{fps: 10, action: [action/joints], cameras: [front], split: val}'",
+    )
     parser.add_argument("--filmstrips", type=int, default=8, help="episodes shown as filmstrips")
     parser.add_argument("--decode-all", action="store_true", help="decode every image, to find damage anywhere (slow)")
 
@@ -35,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.filmstrips if arguments.episodes is None else arguments.episodes,
         decode_all=arguments.decode_all,
         filmstrips=arguments.filmstrips,
+        options=arguments.options,
     )
     print(as_text(found))
     if arguments.json is not None:
@@ -56,9 +65,21 @@ def _indices(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"give episodes as 29,30,40-49, got {text!r}") from None
 
 
+def _mapping(text: str) -> dict:
+    """A mapping in YAML."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"give a mapping as {{fps: 10}}, got {text!r}")
+    return value
+
+
 def as_dict(found: Inspection) -> dict:
-    """The findings as plain JSON: name, summary, problems, remarks, statistics and names by column, tasks, lengths."""
-    fields = ("name", "summary", "problems", "remarks", "statistics", "names", "tasks", "lengths")
+    """The findings as plain JSON: name, summary, problems, remarks, statistics and names by column, tasks, lengths, and
+    conventions (what `infer_conventions` returns, its idle stretches by the episodes' own numbers)."""
+    fields = ("name", "summary", "problems", "remarks", "statistics", "names", "tasks", "lengths", "conventions")
     return {field: getattr(found, field) for field in fields}
 
 
@@ -70,6 +91,7 @@ def as_text(found: Inspection) -> str:
         for number, name in enumerate(found.names[key]):
             values = (stats[column][number] for column in COLUMNS)
             lines.append(f"    {name:<22}" + "".join(f"{value:12.4g}" for value in values))
+    lines += as_lines(found.conventions) if found.conventions else []
     lines += [f"  {count:>6} x {task or '(empty)'}" for task, count in found.tasks.most_common(10)]
     if len(found.tasks) > 10:
         lines.append(f"         ... and {len(found.tasks) - 10} more instructions")
@@ -85,15 +107,28 @@ def as_html(found: Inspection) -> str:
     """The findings as one page that needs no other file."""
     return render_page(
         Path(__file__).with_name("inspect.html.jinja"),
-        {"words": _words, "histogram": _histogram, "filmstrip": _filmstrip},
+        {
+            "words": _words,
+            "histogram": _histogram,
+            "filmstrip": _filmstrip,
+            "correlation": lambda value, what: Markup(draw_correlation(value, what)),
+            "trace": lambda lines: Markup(draw_trace(lines)),
+        },
         found=found,
         columns=COLUMNS,
+        sentence=summarise(found.conventions) if found.conventions else "",
+        evidence=list_evidence(found.conventions) if found.conventions else [],
         tasks=found.tasks.most_common(SHOWN_TASKS),
     )
 
 
 def _words(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    """A feature (dtype, *shape), or a split (first episode, end)."""
+    if not isinstance(value, tuple):
+        return str(value)
+    if isinstance(value[0], str):
+        return f"{value[0]} ({' x '.join(map(str, value[1:]))})" if value[1:] else value[0]
+    return f"episodes {value[0]} ... {value[1] - 1}"
 
 
 def _histogram(values: np.ndarray, bins: int = 48, width: int = 240, height: int = 36) -> list[tuple[float, float]]:

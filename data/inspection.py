@@ -2,17 +2,20 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from .calvin import ANNOTATIONS
 from .errors import DatasetError
+from .formats import find_format
 from .inspection_calvin import inspect_calvin
-from .inspection_findings import Inspection, dimension_problems
+from .inspection_conventions import Recorded, measure_conventions
+from .inspection_findings import Inspection, dimension_problems, instruction_problems
 from .inspection_motion import motion_problems
+from .inspection_rlds import inspect_rlds
 from .lerobot import LeRobotDataset
 from .lerobot_columns import ACTION, STATE, Columns, find_columns, join_slices, slice_names
 from .lerobot_metadata import Episode, LeRobotMetadata
@@ -21,7 +24,6 @@ from .statistics import compute_statistics
 from .video import VideoError, frame_times
 
 TOLERANCE = 1e-4  # seconds
-PROGRESS_BAR_FROM = 500  # files or episodes
 
 
 def inspect_dataset(
@@ -31,13 +33,24 @@ def inspect_dataset(
     frames: int = 8,
     decode_all: bool = False,
     filmstrips: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Inspection:
-    """Of a LeRobotDataset or a CALVIN folder. Reads all tables and all video timestamps (of a LeRobotDataset those of
-    `episodes`, where these are listed), and decodes `frames` images of each of `filmstrips` episodes; with `decode_all`
-    every image of a LeRobotDataset. (`episodes` as one number is the older name of `filmstrips`.)"""
+    """Of a LeRobotDataset, an RLDS or a CALVIN folder. Reads all tables and all video timestamps (of a LeRobotDataset or RLDS
+    folder those of `episodes`, where these are listed), and decodes `frames` images of each of `filmstrips` episodes; with
+    `decode_all` every image of a LeRobotDataset or RLDS folder. `options` are those of `RLDSDataset` (fps, split, action,
+    state, cameras, ...), for RLDS folders alone. (`episodes` as one number is the older name of `filmstrips`.)
+
+    Raises:
+        ValueError: where there are `options` for another format.
+    """
     chosen = None if isinstance(episodes, int) else list(episodes)
     shown = filmstrips if filmstrips is not None else (episodes if isinstance(episodes, int) else 8)
-    if any((Path(name_or_path) / part / ANNOTATIONS).exists() for part in ("", "training", "validation")):
+    kind = find_format(name_or_path)
+    if kind == "rlds":
+        return inspect_rlds(name_or_path, chosen, shown, frames, decode_all, options or {})
+    if options:
+        raise ValueError(f"options are for RLDS folders, {str(name_or_path)!r} is {kind}; got {dict(options)}")
+    if kind == "calvin":
         return inspect_calvin(name_or_path, shown, frames)
     found = Inspection(str(name_or_path))
     try:
@@ -83,10 +96,7 @@ def _summarise(found: Inspection, metadata: LeRobotMetadata) -> None:
     for name, counted in totals.items():
         if metadata.info.get(name, counted) != counted:
             found.problems.append(f"info.json says {name} = {metadata.info[name]}, the episode table has {counted}")
-    if any(not task.strip() for task in found.tasks):
-        found.problems.append(
-            f"{sum(n for t, n in found.tasks.items() if not t.strip())} episodes with no instruction"
-        )
+    found.problems += instruction_problems(found.tasks)
     for name, text in (metadata.info.get("splits") or {}).items():
         first, last = metadata.splits.get(name, (0, 0))
         if not 0 <= first < last <= max(metadata.episodes, default=-1) + 1:
@@ -115,7 +125,7 @@ def _readable(
         found.problems.append(str(DatasetError(problem, source, missing[0].index, missing[0].data_file)))
     good: list[Episode] = []
     readable = [group for group in groups.values() if group not in absent]
-    for group in tqdm(readable, desc="reading tables", unit="file", disable=len(readable) < PROGRESS_BAR_FROM):
+    for group in tqdm(readable, desc="reading tables", unit="file", delay=2):
         try:
             read_tables(metadata, group, keys, whole=True)
             good += group
@@ -149,11 +159,17 @@ def _check_rows(
         found.statistics[key] = compute_statistics(found.columns[key])
         found.problems += dimension_problems(found, key, values, lambda row: _place(row, episodes, tables))
     found.summary["state"] = ", ".join(part.key for part in columns.state) or "none"
-    names = {"action": found.names[ACTION], "state": found.names.get(STATE, [])}
-    indices = [episode.index for episode in episodes]
-    values = {key: np.nan_to_num(tables.columns[key]) for key in (ACTION, STATE) if vectors[key]}
-    motion = motion_problems(indices, tables.starts, values[ACTION], values.get(STATE), names, metadata.fps)
-    found.problems += motion
+    recorded = Recorded(
+        [episode.index for episode in episodes],
+        tables.starts,
+        tables.columns[ACTION],
+        tables.columns[STATE] if vectors[STATE] else None,
+        found.names[ACTION],
+        found.names.get(STATE, []),
+        metadata.fps,
+    )
+    found.problems += motion_problems(recorded)
+    measure_conventions(found, recorded)
     slices = [part for parts in vectors.values() for part in parts]
     are_whole = all(len(parts) <= 1 for parts in vectors.values())
     if are_whole and all(part.stop - part.start == metadata.width(part.key) for part in slices):
@@ -205,7 +221,7 @@ def _stored_episode_problems(metadata: LeRobotMetadata, episodes: list[Episode],
 def _video_problems(metadata: LeRobotMetadata, episodes: list[Episode], tables: LeRobotTables) -> Iterator[str]:
     """Frames that a video lacks, by its timestamps (nothing is decoded)."""
     times: dict[str, np.ndarray | str] = {}
-    bar = tqdm(episodes, desc="checking videos", unit="episode", disable=len(episodes) < PROGRESS_BAR_FROM)
+    bar = tqdm(episodes, desc="checking videos", unit="episode", delay=2)
     for position, episode in enumerate(bar):
         for span in episode.videos.values():
             if span.file not in times:
@@ -251,8 +267,7 @@ def _take_filmstrips(
             try:
                 images = np.concatenate([dataset.images(camera, 0, np.array([row])) for row in rows])
             except DatasetError as error:
-                if str(error) not in found.problems:
-                    found.problems.append(str(error))
+                found.add_problem(str(error))
                 continue
             found.add_filmstrip(episode.index, camera, "; ".join(episode.tasks), images)
 
@@ -264,5 +279,4 @@ def _decode_all(found: Inspection, metadata: LeRobotMetadata, columns: Columns, 
                 for start in range(0, episode.length, 64):
                     dataset.images(camera, 0, np.arange(start, min(start + 64, episode.length)))
             except DatasetError as error:
-                if str(error) not in found.problems:
-                    found.problems.append(str(error))
+                found.add_problem(str(error))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,10 @@ FAR = 5.0  # a value further outside q01 ... q99 than this many times their dist
 
 @dataclass
 class Inspection:
-    """Findings about one dataset: `problems` spoil training, `remarks` one should know. `filmstrips` holds (episode, camera, task, images uint8 (n, height, width, 3))."""
+    """Findings about one dataset: `problems` spoil training, `remarks` one should know. `filmstrips` holds (episode, camera,
+    task, images uint8 (n, height, width, 3)); `conventions` is what `infer_conventions` found, with the numbers of the
+    dataset's episodes; `traces` shows it: of a moving action dimension by name the action (frames,) and, where there is a
+    state, what it goes with (frames,)."""
 
     name: str
     summary: dict[str, object] = field(default_factory=dict)
@@ -23,11 +27,24 @@ class Inspection:
     tasks: Counter = field(default_factory=Counter)
     lengths: list[int] = field(default_factory=list)
     filmstrips: list[tuple[int, str, str, np.ndarray]] = field(default_factory=list)
+    conventions: dict[str, Any] = field(default_factory=dict)
+    traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def add_problem(self, problem: str) -> None:
+        """Adds a problem that may have been met before."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def add_filmstrip(self, episode: int, camera: str, task: str, images: np.ndarray) -> None:
         if images.std() < 1:
             self.problems.append(f"camera {camera!r} shows one flat colour in episode {episode}")
         self.filmstrips.append((episode, camera, task, images))
+
+
+def instruction_problems(tasks: Counter) -> Iterator[str]:
+    """Of episodes counted by instruction: those that have none."""
+    if count := sum(n for task, n in tasks.items() if not task.strip()):
+        yield f"{count} episodes with no instruction"
 
 
 def dimension_problems(found: Inspection, key: str, values: np.ndarray, place: Callable[[int], str]) -> Iterator[str]:

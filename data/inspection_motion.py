@@ -1,35 +1,33 @@
 """What recordings suffer from although every file can be read: frozen states, drop-outs, wrapped encoders, copies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
+from .inspection_conventions import Recorded
 from .lerobot_tables import ranges
 
-FROZEN_S = 2.0  # a state that stays bit-identical for so long while the action moves is frozen
+FROZEN_S, FROZEN = 2.0, 20
+"""A state that stays bit-identical for so many seconds (frames, where the frequency is unknown) while the action moves is
+frozen."""
 PERIODS = (2 * np.pi, 360.0, 1024.0, 4096.0, 65536.0)
 STEPS, NEAR, MOST_COMPARED = 16, 0.01, 5000  # of two episodes that are called near-duplicates
 
 
-def motion_problems(
-    episodes: Sequence[int],
-    starts: np.ndarray,
-    action: np.ndarray,
-    state: np.ndarray | None,
-    names: dict[str, list[str]],
-    fps: float,
-) -> Iterator[str]:
-    """Problems of the rows of `episodes`, which begin at rows `starts`: `action` and `state` (rows, width)."""
-    if state is not None:
-        yield from _frozen(episodes, starts, action, state, fps)
+def motion_problems(recorded: Recorded) -> Iterator[str]:
+    """Problems of episodes that have rows; values that are not finite count as 0."""
+    episodes, starts, action = recorded.episodes, recorded.episode_starts, np.nan_to_num(recorded.action)
+    if recorded.state is not None:
+        state = np.nan_to_num(recorded.state)
+        yield from _frozen(episodes, starts, action, state, recorded.fps)
         yield from _dropped(episodes, starts, state)
-        yield from _wrapped(episodes, starts, "state", state, names["state"])
-    yield from _wrapped(episodes, starts, "action", action, names["action"])
+        yield from _wrapped(episodes, starts, "state", state, recorded.state_names)
+    yield from _wrapped(episodes, starts, "action", action, recorded.action_names)
     yield from _copies(episodes, starts, action)
 
 
 def _frozen(episodes, starts, action, state, fps) -> Iterator[str]:
-    longest, found = max(10, int(FROZEN_S * fps)), []
+    longest, found = FROZEN if np.isnan(fps) else max(10, int(FROZEN_S * fps)), []
     for position, episode in enumerate(episodes):
         rows = slice(int(starts[position]), int(starts[position + 1]))
         moves = np.flatnonzero((np.diff(state[rows], axis=0) != 0).any(axis=1)) + 1

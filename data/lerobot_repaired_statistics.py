@@ -14,8 +14,6 @@ from .lerobot_stats import MAX_IMAGES, image_stats, merge_stats, vector_stats
 from .lerobot_tables import read_tables
 from .video import VideoPool
 
-PROGRESS_BAR_FROM = 100  # episodes
-
 
 def write_statistics(folder: Path) -> None:
     """Reads rows and pictures of a dataset and writes its statistics; those of depth are left empty.
@@ -34,7 +32,7 @@ def write_statistics(folder: Path) -> None:
     videos, images = VideoPool(), ImagePool()
     cameras = list(metadata.camera_keys.values())
     stats: dict[str, list[dict]] = {key: [] for key in [*keys, *cameras]}
-    bar = tqdm(episodes, desc="statistics", unit="episode", disable=len(episodes) < PROGRESS_BAR_FROM)
+    bar = tqdm(episodes, desc="statistics", unit="episode", delay=2)
     for position, (episode, row) in enumerate(zip(bar, rows, strict=True)):
         start, stop = tables.starts[position : position + 2].tolist()
         for key in keys:

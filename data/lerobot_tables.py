@@ -44,7 +44,7 @@ def read_tables(
             raise DatasetError("empty episode", source, episode.index, episode.data_file)
         by_file.setdefault(episode.data_file, []).append(position)
     _check_files(metadata, episodes)
-    for file, positions in tqdm(by_file.items(), desc="reading tables", unit="file", disable=len(by_file) < 1000):
+    for file, positions in tqdm(by_file.items(), desc="reading tables", unit="file", delay=2):
         first = episodes[positions[0]].index
         path = source.file(file, first)
         try:

@@ -9,8 +9,6 @@ from .errors import DatasetError
 from .lerobot_metadata import Episode, LeRobotMetadata
 from .video import EXACT, VideoError, frame_times, has_even_pictures
 
-PROGRESS_BAR_FROM = 1000  # videos
-
 
 class PictureTimes:
     """Times of rows' pictures in their videos.
@@ -45,7 +43,7 @@ class PictureTimes:
         Raises DatasetError where a file is missing or unreadable, or a row has no picture of its own.
         """
         videos = [(i, key) for i in range(len(self.episodes)) for key in keys]
-        for position, key in tqdm(videos, desc="checking videos", disable=len(videos) < PROGRESS_BAR_FROM):
+        for position, key in tqdm(videos, desc="checking videos", delay=2):
             episode, source = self.episodes[position], self.metadata.source
             if key not in episode.videos:
                 raise DatasetError(

@@ -18,7 +18,7 @@ from .frame_cache import FrameCache
 from .known_embodiments import KNOWN_EMBODIMENTS, KnownEmbodiment, RLDSLayout
 from .lerobot_tables import ranges
 from .rlds_features import STEPS, step_features
-from .rlds_index import StepKeys, read_index, shortfalls
+from .rlds_index import RLDSIndex, StepKeys, read_index, shortfalls
 from .tfrecord import parse_example, read_record
 from .windows import WindowSample, check_sizes, window_rows
 
@@ -79,18 +79,14 @@ class RLDSDataset(Dataset):
         self.name = str(self.info["name"])
         self.features = step_features(self._json("features.json"))
         known = self._listed
-        if fps is None and known is None:
-            raise DatasetError("RLDS files don't say the control frequency: give fps", self.folder)
-        self.fps = float(fps if fps is not None else known.control_frequency if known is not None else 0)
-        if not self.fps > 0:
-            raise ValueError(f"fps must be positive, got {self.fps}")
+        self.fps = self._choose_fps(fps)
         self.embodiment = embodiment or (known.name if known is not None else self.name)
         self.camera_keys = self._choose_cameras(cameras)
         self.keys = StepKeys(
             self._choose_action(action), self._choose_state(state), self._find_instruction(instruction)
         )
         self.files = self._find_files()
-        self._index = read_index(self.files, self.name, self.keys, self.features)
+        self._index = self._read_index()
         self.shortfalls = shortfalls(self.files, self.info, split, self._index)
         for shortfall in self.shortfalls:
             warnings.warn(f"dataset {str(self.folder)!r}: {shortfall}", stacklevel=2)
@@ -229,6 +225,9 @@ class RLDSDataset(Dataset):
         file, offset = self._index.places[episode].tolist()
         return DatasetError(f"the record at offset {offset}: {problem}", self.folder, episode, self.files[file].name)
 
+    def _read_index(self) -> RLDSIndex:
+        return read_index(self.files, self.name, self.keys, self.features)
+
     @cached_property
     def _listed(self) -> KnownEmbodiment | None:
         """The entry of the table that lists a dataset of this name."""
@@ -242,6 +241,14 @@ class RLDSDataset(Dataset):
     @property
     def _numbers(self) -> list[str]:
         return [key for key, feature in self.features.items() if feature.is_number]
+
+    def _choose_fps(self, fps: float | None) -> float:
+        if fps is None and self._listed is None:
+            raise DatasetError("RLDS files don't say the control frequency: give fps", self.folder)
+        chosen = float(fps if fps is not None else self._listed.control_frequency if self._listed is not None else 0)
+        if not chosen > 0:
+            raise ValueError(f"fps must be positive, got {chosen}")
+        return chosen
 
     def _choose_action(self, asked: str | Sequence[str] | None) -> tuple[str, ...]:
         layout = self._layout

@@ -15,7 +15,6 @@ from .errors import DatasetError
 from .rlds_features import STEPS, Feature
 from .tfrecord import parse_example, records
 
-PROGRESS_BAR_FROM = 64 * 2**20  # bytes
 VERSION = 2  # of the stored index
 
 
@@ -55,7 +54,7 @@ def read_index(files: Sequence[Path], name: str, keys: StepKeys, features: dict[
     if file.exists():
         with np.load(file, allow_pickle=False) as stored:
             return RLDSIndex(**{field: stored[field] for field in RLDSIndex.__dataclass_fields__})
-    index = _pass(files, name, keys, features)
+    index = index_records(files, name, keys, features)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{key}.{os.getpid()}.npz")
     arrays: dict[str, np.ndarray] = {field: getattr(index, field) for field in RLDSIndex.__dataclass_fields__}
@@ -86,34 +85,34 @@ def _numbers(file: Path) -> re.Match | None:
     return re.search(r"-(\d+)-of-(\d+)$", file.name)
 
 
-def _pass(files: Sequence[Path], name: str, keys: StepKeys, features: dict[str, Feature]) -> RLDSIndex:
+def index_records(
+    files: Sequence[Path],
+    name: str,
+    keys: StepKeys,
+    features: dict[str, Feature],
+    damaged: list[str] | None = None,
+) -> RLDSIndex:
+    """One pass over all records. Where `damaged` is a list, what is wrong goes there, and the rest of that file is left
+    out; otherwise it raises like `read_index`."""
     wanted = {STEPS + key for key in (*keys.action, *keys.state, keys.instruction)}
     places, lengths, actions, states, text_of = [], [], [], [], []
     texts: dict[str, int] = {}
     size = sum(file.stat().st_size for file in files)
-    hidden = size < PROGRESS_BAR_FROM
-    with tqdm(desc=f"indexing {name}", total=size, unit="B", unit_scale=True, disable=hidden) as bar:
+    with tqdm(desc=f"indexing {name}", total=size, unit="B", unit_scale=True, delay=2) as bar:
         for number, file in enumerate(files):
-            for offset, content in records(file, name):
-                try:
-                    example = parse_example(content, wanted)
-                    action = _joined(example, keys.action, features)
-                    state = _joined(example, keys.state, features) if keys.state else np.zeros((len(action), 0), "f4")
-                    words = [bytes(text).decode() for text in example[STEPS + keys.instruction]]
-                    if not len(action) == len(state) == len(words):
-                        raise ValueError(f"{len(action)} actions, {len(state)} states, {len(words)} instructions")
-                    if not (np.isfinite(action).all() and np.isfinite(state).all()):
-                        raise ValueError("non-finite values")
-                except KeyError as error:
-                    raise _problem(offset, f"it lacks the feature {error}", name, file) from error
-                except ValueError as error:
-                    raise _problem(offset, error, name, file) from error
-                places.append((number, offset))
-                lengths.append(len(action))
-                actions.append(action)
-                states.append(state)
-                text_of += [texts.setdefault(text, len(texts)) for text in words]
-                bar.update(len(content) + 16)
+            try:
+                for offset, content in records(file, name):
+                    action, state, words = _numbers_of(content, wanted, keys, features, (offset, name, file))
+                    places.append((number, offset))
+                    lengths.append(len(action))
+                    actions.append(action)
+                    states.append(state)
+                    text_of += [texts.setdefault(text, len(texts)) for text in words]
+                    bar.update(len(content) + 16)
+            except DatasetError as error:
+                if damaged is None:
+                    raise
+                damaged.append(f"{error}; the rest of this file was not looked at")
     if not sum(lengths):
         raise DatasetError("no steps", name)
     return RLDSIndex(
@@ -124,6 +123,27 @@ def _pass(files: Sequence[Path], name: str, keys: StepKeys, features: dict[str, 
         texts=np.array(list(texts)),
         text_of=np.array(text_of, np.int32),
     )
+
+
+def _numbers_of(
+    content: bytes, wanted: set[str], keys: StepKeys, features: dict[str, Feature], where: tuple[int, str, Path]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Actions and states (steps, width) and instructions (steps,) of a record."""
+    offset, name, file = where
+    try:
+        example = parse_example(content, wanted)
+        action = _joined(example, keys.action, features)
+        state = _joined(example, keys.state, features) if keys.state else np.zeros((len(action), 0), "f4")
+        words = [bytes(text).decode() for text in example[STEPS + keys.instruction]]
+        if not len(action) == len(state) == len(words):
+            raise ValueError(f"{len(action)} actions, {len(state)} states, {len(words)} instructions")
+        if not (np.isfinite(action).all() and np.isfinite(state).all()):
+            raise ValueError("non-finite values")
+    except KeyError as error:
+        raise _problem(offset, f"it lacks the feature {error}", name, file) from error
+    except ValueError as error:
+        raise _problem(offset, error, name, file) from error
+    return action, state, words
 
 
 def _problem(offset: int, problem: object, name: str, file: Path) -> DatasetError:

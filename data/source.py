@@ -12,8 +12,6 @@ from ..configuration.hub_access import require_reachable
 from .errors import DatasetError
 from .lfs_pointer import lfs_problem
 
-PROGRESS_BAR_FROM = 20  # files
-
 
 def lerobot_home() -> Path:
     """Where LeRobot keeps recordings by their id."""
@@ -56,8 +54,7 @@ class DatasetSource:
         """Downloads several files at once (nothing to do for a local folder)."""
         missing = [] if self.is_local else [file for file in dict.fromkeys(files) if not (self.root / file).exists()]
         if missing:
-            quiet = len(missing) < PROGRESS_BAR_FROM
-            thread_map(self._download, missing, max_workers=8, desc=f"downloading {self.name}", disable=quiet)
+            thread_map(self._download, missing, max_workers=8, desc=f"downloading {self.name}", delay=2)
 
     def _download(self, file: str) -> None:
         try:

@@ -8,7 +8,6 @@ from tqdm import tqdm
 from .errors import DatasetError
 
 QUANTILES = {"q01": 0.01, "q99": 0.99}
-PROGRESS_BAR_FROM = 2_000_000  # rows
 HARDLY = 1e-4  # q01 ... q99 is no range where it is a smaller part of min ... max than this
 
 
@@ -150,11 +149,9 @@ def statistics(dataset, **options) -> dict[str, dict]:
     names = {"action": parts[0].action_names}
     if all(part.state is not None for part in parts):
         names["state"] = parts[0].state_names
-    rows = sum(len(getattr(part, key)) for key in names for part in parts)
-    hidden = rows < PROGRESS_BAR_FROM or len(parts) == 1
     result = {}
     for key in names:
-        pieces = tqdm((getattr(part, key) for part in parts), f"statistics of {key}", len(parts), disable=hidden)
+        pieces = tqdm((getattr(part, key) for part in parts), f"statistics of {key}", len(parts), delay=2)
         result[key] = _with_rare_motion(compute_statistics(pieces, origin, **options), names[key])
     return result
 
