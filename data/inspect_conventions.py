@@ -7,7 +7,7 @@ import numpy as np
 
 from .conventions import CHANGES, TRACKS
 
-WIDTH, HEIGHT = 200, 44  # of a trace, pixels
+WIDTH, HEIGHT = 170, 44  # of a trace, pixels
 
 
 def summarise(found: dict[str, Any]) -> str:
@@ -53,7 +53,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
     return lines + [f"    {sentence}" for sentence in list_evidence(found)]
 
 
-def draw_correlation(value: float, what: str, width: int = 72) -> str:
+def draw_correlation(value: float, what: str, width: int = 56) -> str:
     """A bar of a correlation's size as SVG, with a mark where such a correlation begins to count."""
     counts = TRACKS if what == "absolute" else CHANGES
     colour = "var(--blue)" if (value if what == "absolute" else abs(value)) >= counts else "#b9c4cf"

@@ -43,11 +43,10 @@ class Recorded:
 
 def measure_conventions(found: Inspection, recorded: Recorded) -> None:
     """Adds what `infer_conventions` shows of the episodes whose numbers are all finite, and the traces of its evidence."""
-    finite = np.isfinite(recorded.action).all(axis=1)
-    if recorded.state is not None:
-        finite &= np.isfinite(recorded.state).all(axis=1)
-    edges = pairwise(recorded.episode_starts.tolist())
-    sound = [position for position, (start, end) in enumerate(edges) if end > start and finite[start:end].all()]
+    vectors = [values for values in (recorded.action, recorded.state) if values is not None]
+    rows = np.concatenate(vectors, axis=1)
+    edges = list(enumerate(pairwise(recorded.episode_starts.tolist())))
+    sound = [position for position, (a, b) in edges if b > a and np.isfinite(rows[a:b]).all()]
     frames = sum(int(recorded.episode_starts[i + 1] - recorded.episode_starts[i]) for i in sound)
     if not sound:
         return
