@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ..configuration.action_contract import UNKNOWN
 from .conventions_grippers import find_gripper, find_idle
@@ -41,7 +42,7 @@ def infer_conventions(dataset) -> dict[str, Any]:
     on_off = [dim for dim in range(actions.shape[1]) if _is_on_off(actions[:, dim])]
     readings = [
         _read(dim, names, state_names, episodes) if dim not in on_off and np.ptp(actions[:, dim]) > 0 else None
-        for dim in range(len(names))
+        for dim in tqdm(range(len(names)), desc="measuring conventions", unit="dimension", delay=2)
     ]
     found = [reading for reading in readings if reading is not None]
     mode, delay = _verdict(found, float(dataset.fps))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from tqdm import tqdm
 
 from .inspection_conventions import Recorded
 from .lerobot_tables import ranges
@@ -61,7 +62,8 @@ def _dropped(episodes, starts, state) -> Iterator[str]:
 def _wrapped(episodes, starts, what, values, names) -> Iterator[str]:
     steps = np.diff(values.astype(np.float64), axis=0)
     steps[np.asarray(starts[1:-1], int) - 1] = 0  # from one episode to the next
-    for number, name in enumerate(names):
+    bar = tqdm(names, desc=f"looking for jumps of the {what}", unit="dimension", delay=2)
+    for number, name in enumerate(bar):
         jump = np.abs(steps[:, number])
         if not len(jump) or len(np.unique(values[:, number])) < 10:
             continue
