@@ -104,6 +104,9 @@ def test_no_command_is_farther_than_the_envelope_allows(command):
         capture_output=True,
         text=True,
         timeout=300,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # also where these tests run in the background
     )
     assert run.returncode in (-signal.SIGINT, 130), run.stderr[-3000:]
     told = [json.loads(line) for line in (root / "told.jsonl").read_text().splitlines()]
