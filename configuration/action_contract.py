@@ -294,7 +294,7 @@ class ActionContract(StrictRecord):
 
     @property
     def action_dim(self) -> int:
-        """Of the robot's action; the model's may have another width, see `model_sizes`."""
+        """Width of the robot's action; the model's may be another, see `model_sizes`."""
         return self.action.dim
 
     @property
@@ -321,7 +321,7 @@ class ActionContract(StrictRecord):
 
     @property
     def state_dim(self) -> int:
-        """Of the state that the policy sees; 0 where it sees none."""
+        """Width of the state that the policy sees; 0 where it sees none."""
         return self.seen_state.dim if self.seen_state is not None else 0
 
     @travels_with()

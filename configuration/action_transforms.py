@@ -50,7 +50,7 @@ class ActionTransform(StrictRecord):
 
     @property
     def needed_state(self) -> int:
-        """Of how many dimensions the state must be at least."""
+        """How many dimensions the state must have at least."""
         return int(self.uses_state)
 
     @property

@@ -13,7 +13,7 @@ SHOWN_STRETCHES = 5
 
 
 def find_gripper(dim: int, names: list[str], state_names: list[str], episodes) -> dict[str, Any]:
-    """Of an on/off dimension: its values, which dimension of the state follows it, and which value opens, if that is told."""
+    """Describe an on/off dimension: its values, which dimension of the state follows it, which value opens (if told)."""
     all_values = np.concatenate([action[:, dim] for action, _ in episodes])
     values = [float(all_values.min()), float(all_values.max())]
     starts = float(np.mean([action[0, dim] == values[1] for action, _ in episodes]))

@@ -17,7 +17,7 @@ QUATERNION_NAME = re.compile(r"quat|(?<![a-z])q_?[wxyz](?![a-z])", re.IGNORECASE
 
 
 def find_rotations(values: np.ndarray, names: Sequence[str], starts: np.ndarray, mode: str) -> list[dict[str, Any]]:
-    """Of vectors (rows, width) in episodes that begin at rows `starts`: [{"kind", "dims" (first, last), "why"}].
+    """Find rotations in vectors (rows, width); episodes begin at rows `starts`: [{"kind", "dims" (first, last), "why"}].
 
     Nine orthonormal numbers are a "matrix", six "rot6d", four of norm 1 a quaternion, whose order is told by names, by the
     sign that is kept positive, or by deltas, which are all but the identity; otherwise "quaternion". Three angles are "euler"
@@ -86,7 +86,7 @@ def _quaternion(block: np.ndarray, names: Sequence[str], starts: np.ndarray, mod
 
 
 def _kept_positive(block: np.ndarray, starts: np.ndarray) -> list[int]:
-    """Of the first and the last number those that stay positive, and are near 0, wherever all signs flip."""
+    """Find which of the first and the last number stay positive, and are near 0, wherever all signs flip."""
     flips = [row for row in _inside(starts) if block[row] @ block[row + 1] < -0.9]
     if len(flips) < FEWEST_JUMPS:
         return []

@@ -13,7 +13,7 @@ def pair(action: np.ndarray, state: np.ndarray, delay: int, what: str) -> tuple[
 
 
 def correlate(one: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of `one` (rows,) with each column of `many` (rows, width), and the factor from that column to `one`."""
+    """Correlate `one` (rows,) with each column of `many` (rows, width); also the factor from that column to `one`."""
     one, many = one - one.mean(), many - many.mean(0)
     product, size = one @ many, (many**2).sum(0)
     norm = np.sqrt((one**2).sum() * size)

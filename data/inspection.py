@@ -35,10 +35,12 @@ def inspect_dataset(
     filmstrips: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Inspection:
-    """Of a LeRobotDataset, an RLDS or a CALVIN folder. Reads all tables and all video timestamps (of a LeRobotDataset or RLDS
-    folder those of `episodes`, where these are listed), and decodes `frames` images of each of `filmstrips` episodes; with
-    `decode_all` every image of a LeRobotDataset or RLDS folder. `options` are those of `RLDSDataset` (fps, split, action,
-    state, cameras, ...), for RLDS folders alone. (`episodes` as one number is the older name of `filmstrips`.)
+    """Inspect a LeRobotDataset, an RLDS or a CALVIN folder.
+
+    Reads all tables and all video timestamps (of a LeRobotDataset or RLDS folder those of `episodes`, where these are
+    listed), and decodes `frames` images of each of `filmstrips` episodes; with `decode_all` every image of a
+    LeRobotDataset or RLDS folder. `options` are those of `RLDSDataset` (fps, split, action, state, cameras, ...), for RLDS
+    folders alone. (`episodes` as one number is the older name of `filmstrips`.)
 
     Raises:
         ValueError: where there are `options` for another format.

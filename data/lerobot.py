@@ -290,7 +290,7 @@ class LeRobotDataset(Dataset):
 
     def images(self, camera: str, position: int, frames: np.ndarray) -> np.ndarray:
         """Images uint8 (frames, height, width, 3) of one camera: rows `frames` of the `position`-th chosen episode.
-        Of a depth camera float32 (frames, height, width), in metres."""
+        Those of a depth camera are float32 (frames, height, width), in metres."""
         wanted: list[int] = frames.tolist()
         cached = {frame: self.cache.get((camera, position, frame)) for frame in wanted}
         images = {frame: image for frame, image in cached.items() if image is not None}
@@ -344,7 +344,7 @@ class LeRobotDataset(Dataset):
         return images
 
     def _join_columns(self) -> None:
-        """Of the columns read, keeps the vectors under the names ACTION and STATE, and the index columns."""
+        """Keep the vectors among the columns read, under the names ACTION and STATE, and the index columns."""
         columns = self.tables.columns
         kept = {key: columns[key] for key in ("timestamp", "task_index", GROUNDING) if key in columns}
         kept[ACTION] = join_slices(columns, self.columns.action)

@@ -103,7 +103,7 @@ class Mixture(Dataset):
         return statistics_by_embodiment(self, **options)
 
     def as_recorded(self) -> "Mixture":
-        """Of the same datasets without their transforms, with the actions as recorded."""
+        """The mixture of the same datasets without their transforms, with the actions as recorded."""
         recorded = copy.copy(self)
         recorded.datasets = [
             part.as_recorded() if getattr(part, "transform", None) else part for part in self.datasets

@@ -323,7 +323,7 @@ class RLDSDataset(Dataset):
         return chosen
 
     def _names(self, asked: Sequence[str] | None, keys: tuple[str, ...], what: str) -> list[str]:
-        """Of the dimensions: those asked for, those of the table, or the features' own, numbered where there are several."""
+        """The dimensions' names: those asked for, the table's, or the features' own, numbered where there are several."""
         layout, widths = self._layout, [self.features[key].width for key in keys]
         if asked is not None:
             if len(asked) != sum(widths):

@@ -20,7 +20,7 @@ VERSION = 2  # of the stored index
 
 @dataclass(frozen=True)
 class RLDSIndex:
-    """Of all episodes: `places` (episodes, 2) number of the file and offset, `starts` (episodes + 1,) first step,
+    """What was read of all episodes: `places` (episodes, 2) number of the file and offset, `starts` (episodes + 1,) first step,
     `action` and `state` float32 (steps, width; a state may have none), `texts` and which of them each step has (steps,)."""
 
     places: np.ndarray

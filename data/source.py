@@ -21,8 +21,8 @@ def lerobot_home() -> Path:
 class DatasetSource:
     """Files of a dataset by their relative path.
 
-    `name_or_path` is an existing local folder or a Hub dataset id ("organisation/name"). Of a Hub dataset only
-    `meta/` is downloaded at once; other files on first use. An id that the Hub does not have (or that cannot be asked
+    `name_or_path` is an existing local folder or a Hub dataset id ("organisation/name"). Only `meta/` of a
+    Hub dataset is downloaded at once; other files on first use. An id that the Hub does not have (or that cannot be asked
     for) is looked for in LeRobot's own folder, HF_LEROBOT_HOME, where its recordings lie.
     """
 

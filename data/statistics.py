@@ -132,7 +132,7 @@ def statistics(dataset, **options) -> dict[str, dict]:
     """{"action": ..., "state": ... (where the dataset has one)} of a dataset or of a mixture of one embodiment.
 
     LeRobot's own meta/stats.json is not used: its quantiles over a dataset are averages of the episodes' quantiles.
-    The origin names each dataset, its revision and its transform. Of dimensions that move in less than one frame of a
+    The origin names each dataset, its revision and its transform. Where a dimension moves in less than one frame of a
     hundred, q01 and q99 would be one value, and normalising by them would lose the motion: there they are min and max,
     and the origin says so.
     """

@@ -90,7 +90,7 @@ class Backbone:
         past: DynamicCache,
         position_ids: torch.Tensor,
     ) -> torch.Tensor:
-        """As `hidden_states`, for frames that continue `past`; their keys and values are appended to it.
+        """Do what `hidden_states` does, for frames that continue `past`; their keys and values are appended to it.
 
         Args:
             inputs: one frame per row; `attention_mask` `(rows, past + sequence)` covers the past too.

@@ -182,7 +182,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def from_pretrained(
         cls, *args: Any, quantization_config: QuantizationConfigMixin | dict[str, Any] | None = None, **kwargs: Any
     ) -> Any:
-        """As in transformers, from safetensors alone; `quantization_config` quantises the backbone only.
+        """Do what transformers does, from safetensors alone; `quantization_config` quantises the backbone only.
 
         Raises:
             ValueError: for `use_safetensors=False`: loading pickled weights can run code.
@@ -211,7 +211,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
     def save_pretrained(
         self, save_directory: str | Path, is_main_process: bool = True, state_dict: dict | None = None, **kwargs: Any
     ) -> None:
-        """As in transformers; the code that loads it without this package goes with it."""
+        """Do what transformers does; the code that loads it without this package goes with it."""
         with complete_checkpoint(self, save_directory) if is_main_process else nullcontext():
             super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
 
@@ -227,7 +227,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
             parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch; frozen batch normalisation (some vision towers) keeps the statistics it was trained with."""
+        """Do what torch does; frozen batch normalisation (some vision towers) keeps the statistics of its training."""
         super().train(mode)
         for module in self.backbone.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -261,8 +261,8 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         tokens.copy_((vectors.mean(0) + 0.1 * vectors.std(0) * noise).to(tokens))
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False):
-        """As in torch; checkpoints on disk, which carry the backbone's published key names, are understood too, so
-        that the Trainer resumes from them."""
+        """Do what torch does; checkpoints on disk, which carry the backbone's published key names, are understood too,
+        so that the Trainer resumes from them."""
         return super().load_state_dict(published_names_to_own(self, state_dict), strict=strict, assign=assign)
 
     def get_input_embeddings(self) -> nn.Module:

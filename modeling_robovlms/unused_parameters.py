@@ -31,7 +31,7 @@ def unused_parameters(
 
 
 def _behind_the_features(model: PreTrainedModel) -> Iterator[nn.Parameter]:
-    """Of vision towers: attention pooling, and layers behind the last one whose output is read."""
+    """Yield what of vision towers is never read: attention pooling, and layers behind the last one whose output is read."""
     for module in model.modules():
         if type(module).__name__.endswith("MultiheadAttentionPoolingHead"):
             yield from module.parameters()

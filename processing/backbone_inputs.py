@@ -100,7 +100,7 @@ class BackboneInputs:
         raise ValueError(f"raw_prompt is not possible with {type(self.processor).__name__}.")
 
     def from_raw(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
-        """As a call, for texts that are written out in full: nothing is added to them."""
+        """Do what a call does, for texts that are written out in full: nothing is added to them."""
         tokenizer = self.processor.tokenizer
         inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
         return BatchFeature({**inputs, **self.processor.image_processor(flat(images), return_tensors="pt")})

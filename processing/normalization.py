@@ -57,7 +57,7 @@ class VectorNormalizer:
         return np.where(self.mask, normal * self.scale + self.offset, normal).astype(np.float32)
 
     def checked(self, values: np.ndarray) -> np.ndarray:
-        """As float64, after checking width and finiteness."""
+        """Check width and finiteness; returns float64."""
         values = np.asarray(values, dtype=np.float64)
         if values.ndim == 0 or values.shape[-1] != self.spec.dim:
             raise ValueError(
@@ -71,7 +71,7 @@ class VectorNormalizer:
 
 
 class ActionNormalizer(VectorNormalizer):
-    """As `VectorNormalizer`, of what the model predicts, with on/off grippers at +1 (open) and -1 (closed)."""
+    """The `VectorNormalizer` of what the model predicts, with on/off grippers at +1 (open) and -1 (closed)."""
 
     def __init__(self, contract: ActionContract):
         super().__init__(contract.predicted, f"action of embodiment {contract.embodiment!r}")

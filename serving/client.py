@@ -182,7 +182,7 @@ class PolicyClient:
         self._new_episode = True
 
     def select_action(self, observation: Mapping[str, Any], instruction: str) -> np.ndarray:
-        """The next action, `(action_dim,)`: call it once per control step. As `robovlms.Policy`, it sends an observation
+        """The next action, `(action_dim,)`: call it once per control step. Like `robovlms.Policy`, it sends an observation
         when the policy wants one and executes `n_action_steps` of each chunk."""
         executed = self._n_action_steps or self.contract["n_action_steps"]
         interval = self.contract["history_stride"] if self._has_history() else executed

@@ -98,7 +98,7 @@ class ObservationLayout:
         return replace(self, cameras=cameras, **others)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for the server's metadata."""
+        """Write it as plain data, for the server's metadata."""
         cameras = {name: list(keys) for name, keys in self.cameras.items()}
         return {
             "cameras": cameras,

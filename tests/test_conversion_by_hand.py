@@ -131,7 +131,7 @@ class Release(nn.Module):
         self.eval()
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """As Lightning saves them."""
+        """What Lightning saves."""
         renamed = {}
         for name, value in self.state_dict().items():
             if self.family == "paligemma" and name.startswith("backbone."):

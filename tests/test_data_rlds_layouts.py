@@ -29,7 +29,7 @@ def pictures(seed, steps=STEPS):
 
 
 def fractal(seed):
-    """As RT-1's release has them: actions in parts, the instruction and its embedding among the observations."""
+    """Steps of RT-1's release: actions in parts, the instruction and its embedding among the observations."""
     return {
         "action/base_displacement_vector": numbers(seed, 2),
         "action/gripper_closedness_action": np.sign(numbers(seed, 1)),
@@ -46,7 +46,7 @@ def fractal(seed):
 
 
 def droid(seed, steps=STEPS):
-    """As DROID's release has them: 64-bit numbers, several kinds of action, three instructions, depth by its side."""
+    """Steps of DROID's release: 64-bit numbers, several kinds of action, three instructions, depth by its side."""
     joints = np.cumsum(0.1 * numbers(seed, 7, steps + 1), axis=0)
     return {
         "action": numbers(seed, 7, steps),

@@ -35,7 +35,7 @@ def served_policy():
 
 
 def batch_of(observations, tasks, names=("static", "gripper")):
-    """As LeRobot's evaluation makes it: floats in [0, 1], channels first."""
+    """What LeRobot's evaluation makes: floats in [0, 1], channels first."""
     batch = {
         f"observation.images.{key}": torch.stack(
             [torch.from_numpy(each["images"][camera]).permute(2, 0, 1) / 255 for each in observations]

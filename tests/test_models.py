@@ -279,7 +279,7 @@ def test_gradients_reach_everything_that_is_not_frozen(family, structure, make, 
 
 @families
 def test_action_tokens_start_as_average_words(family, make):
-    """As large as what the family's embedding puts out, so that the backbone meets nothing unheard of."""
+    """Random numbers as large as what the family's embedding puts out, so that the backbone meets nothing unheard of."""
     vla = make(family, "policy_head").vla
     with torch.no_grad():
         words = vla.get_input_embeddings()(torch.arange(vla.config.get_text_config().vocab_size)[None])[0]

@@ -255,7 +255,7 @@ def test_what_cannot_be_quantised_is_refused(one_step):
 
 
 def test_published_bfloat16_weights_learn(tmp_path, monkeypatch, caplog):
-    """As the README trains: held in float32, computed in bfloat16; weights that stay bfloat16 are warned of."""
+    """The README trains so: held in float32, computed in bfloat16; weights that stay bfloat16 are warned of."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     import precision
 

@@ -68,7 +68,7 @@ def connected(server, **options):
 
 
 def flat(observation, instruction="push"):
-    """As openpi's LIBERO client sends it."""
+    """What openpi's LIBERO client sends."""
     return {
         "observation/image": observation["images"]["static"],
         "observation/wrist_image": observation["images"]["gripper"],

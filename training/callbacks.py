@@ -46,7 +46,7 @@ class ForwardWatcher(TrainerCallback):
 class LossParts(ForwardWatcher):
     """Adds the parts of a VLA's loss to every log of the Trainer, averaged since the last one.
 
-    Of the discrete structure, which has one loss only, the accuracy over action tokens and the L1 error of what they
+    The discrete structure has one loss only; it adds the accuracy over action tokens and the L1 error of what they
     decode to.
     """
 

@@ -13,7 +13,7 @@ from ..processing.processing_robovlms import RoboVLMProcessor
 from .console import GIB, describe_seconds, memory_gib
 
 MOMENT_BYTES = {"8bit": 2, "4bit": 1, "adafactor": 0, "sgd": 0, "lion": 4}
-"""Of AdamW's two moments, for each trained weight; 8 where none of these is in the optimizer's name."""
+"""What the optimizer keeps for each trained weight; 8, AdamW's two moments, where none of these is in its name."""
 
 
 def describe_plan(trainer: Trainer, model: nn.Module, dataset: Any, processor: RoboVLMProcessor) -> Iterator[str]:
@@ -77,7 +77,7 @@ def parts_of(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def describe_memory(model: nn.Module, optimizer: str) -> str:
-    """Of one process: weights, gradients and the optimizer's moments; on a GPU what one micro-batch took on top."""
+    """Describe what one process holds: weights, gradients and the optimizer's moments; on a GPU what one micro-batch took on top."""
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
     trained = [each for each in model.parameters() if each.requires_grad]
     gradients = sum(each.numel() * each.element_size() for each in trained)

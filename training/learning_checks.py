@@ -12,8 +12,8 @@ from ..modeling_robovlms.adapters import base_vla
 from .callbacks import ForwardWatcher
 from .rollouts import undisturbed
 
-SHARES = (0.1, 0.25, 0.5, 1.0)  # of the run: when to look
-SURE_AFTER = 0.25  # of the run; before, nothing has been learnt yet
+SHARES = (0.1, 0.25, 0.5, 1.0)  # when to look, as shares of the run
+SURE_AFTER = 0.25  # share of the run; before, nothing has been learnt yet
 TEXT = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
 MATTERS, CONSTANT, SIGNAL = 1.02, 0.02, 0.98
 

@@ -19,7 +19,7 @@ BYTES_PER_PARAMETER = {
     "float32 weights, optim=adamw_8bit (bitsandbytes)": 10,
     "bfloat16 weights, optim=adamw_torch_8bit with optim_args=bf16_stochastic_round=True (torchao)": 6,
 }
-"""Of trained weights: the weight, its gradient and the optimizer's two moments; activations come on top."""
+"""Bytes for each trained weight: the weight, its gradient and the optimizer's two moments; activations come on top."""
 
 
 def hold_trained_in_float32(model: nn.Module, training: TrainingArguments) -> None:

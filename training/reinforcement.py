@@ -110,7 +110,7 @@ class EpisodeGRPOTrainer(GRPOTrainer):
 
     @property
     def _micro_batches(self) -> int:
-        """Of one round of episodes; TRL has chosen a number where none was given."""
+        """How many one round of episodes has; TRL has chosen a number where none was given."""
         assert self.args.steps_per_generation is not None
         return self.args.steps_per_generation
 

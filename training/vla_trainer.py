@@ -51,7 +51,7 @@ class VLATrainer(BlockTrainer):
                 self.accelerator.unwrap_model(self.model).config.save_pretrained(folder)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As in transformers; warns of weights whose precision is too low to learn."""
+        """Do what transformers does, and warn of weights whose precision is too low to learn."""
         optimizer = super().create_optimizer(model)
         warn_of_rounding(optimizer, self.args.learning_rate)
         return optimizer

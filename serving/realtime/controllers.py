@@ -54,7 +54,7 @@ class SynchronousController:
     def __init__(self, policy: Any, n_action_steps: int | None = None, ensemble: float | None = None):
         self.source = as_chunk_source(policy)
         self.contract = self.source.contract
-        # As a contract this is checked: prediction falls on observed frames, within the chunk.
+        # The contract checks it: prediction falls on observed frames, within the chunk.
         self.contract = self.contract.replace(n_action_steps=n_action_steps or self.contract.n_action_steps)
         self.n_action_steps = self.contract.n_action_steps
         self.times = ControlTimes(1 / self.contract.control_frequency)

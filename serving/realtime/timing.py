@@ -41,7 +41,7 @@ class ControlTimes:
         self.longest_gap = max(self.longest_gap, seconds - self.period)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; times in milliseconds."""
+        """Write it as plain data; times in milliseconds."""
         jitter = np.abs(np.array(self.ticks) - self.period)
         return {
             "steps": self.steps,

@@ -80,7 +80,7 @@ class Simulation:
     def put(self, scene_obs: np.ndarray, robot_obs: np.ndarray | None) -> None:
         """Put everything as in two observations, (24,) and (15,), and let it settle for one physics step.
 
-        Of `robot_obs` only the gripper's width and the arm's joints count; without it, the arm takes its initial pose.
+        Only the gripper's width and the arm's joints of `robot_obs` count; without it, the arm takes its initial pose.
         """
         slide, drawer, button, switch, lightbulb, led = scene_obs[:6]
         self.table.reset(slide, drawer, button, switch, bool(lightbulb), bool(led))

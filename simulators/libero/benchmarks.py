@@ -12,7 +12,7 @@ import numpy as np
 
 STANDARD = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 PERTURBATIONS = ("lan", "object", "swap", "task")
-"""LIBERO-PRO's: other words, other objects, other places, another task in the scene. Of "env" the resources are missing."""
+"""LIBERO-PRO's: other words, other objects, other places, another task in the scene. The resources of "env" are missing."""
 BENCHMARKS = (
     *STANDARD,
     *(f"{base}_{perturbation}" for base in STANDARD[:4] for perturbation in PERTURBATIONS),

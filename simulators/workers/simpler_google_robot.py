@@ -22,7 +22,7 @@ from google_robot_protocol import MAX_STEPS, TASKS, Start, Variant, reset_option
 CONTROL_FREQUENCY = 3.0
 ACTION_DIM = 7
 STATE = ("x", "y", "z", "quaternion_x", "quaternion_y", "quaternion_z", "quaternion_w", "gripper_closed")
-"""As in the Fractal dataset: the gripper's pose in the robot's base frame, and how far it is closed."""
+"""The state of the Fractal dataset: the gripper's pose in the robot's base frame, and how far it is closed."""
 
 
 class StickyGripper:

@@ -1,8 +1,8 @@
 """Definitions of several modules, with all that they need, joined in few files that import nothing of this package.
 
 What is needed is found name by name: a definition brings those that it mentions, from its own module or from where that
-module imports them relatively. Modules stand in the order in which they import each other. Of a class, the methods travel
-that are not for another structure (`travels_with`).
+module imports them relatively. Modules stand in the order in which they import each other. A class travels with
+the methods that are not for another structure alone (`travels_with`).
 """
 
 import ast

@@ -38,7 +38,7 @@ class CheckpointRecord:
 
     @classmethod
     def of(cls, model: RoboVLMPreTrainedModel, processor: RoboVLMProcessor, folder: Path) -> Self:
-        """Of a model and a processor in memory that were just saved into `folder`.
+        """Record a model and a processor in memory that were just saved into `folder`.
 
         Raises:
             ValueError: if they do not fit together.
@@ -54,7 +54,7 @@ class CheckpointRecord:
 
     @classmethod
     def of_files(cls, folder: Path) -> Self:
-        """Without golden samples, of what lies in `folder`."""
+        """Record what lies in `folder`, without golden samples."""
         processor = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))["robovlms"]
         contracts = {name: ActionContract.from_dict(data) for name, data in processor["contracts"].items()}
         weights = {file.name: sha256(file) for file in sorted(folder.glob("*.safetensors"))}
@@ -82,6 +82,6 @@ class CheckpointRecord:
 
 
 def sha256(file: Path) -> str:
-    """Of the file's content, as the Hub shows it."""
+    """The hash of the file's content, as the Hub shows it."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
