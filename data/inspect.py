@@ -22,14 +22,15 @@ COLUMNS = ("min", "q01", "mean", "q99", "max", "std")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("dataset", help="a LeRobotDataset (a folder, or an id on the Hub), an RLDS or a CALVIN folder")
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub id")
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub id (default: main)")
     parser.add_argument("--output", type=Path, help="the page to write (default: inspect_NAME.html here)")
-    parser.add_argument("--json", type=Path, help="file for the findings, for programs")
-    parser.add_argument("--episodes", type=_indices, help="look at these only: 29,30,40-49")
+    parser.add_argument("--json", type=Path, help="file for the findings, for programs (default: none)")
+    parser.add_argument("--episodes", type=_indices, help="look at these only: 29,30,40-49 (default: all)")
     parser.add_argument(
         "--options",
         type=_mapping,
-        help="of an RLDS folder, as in a recipe: '{fps: 10, action: [action/joints], cameras: [front], split: val}'",
+        help="options of an RLDS folder, as in a recipe: '{fps: 10, action: [action/joints], cameras: [front], split: val}' "
+        "(default: none)",
     )
     parser.add_argument("--filmstrips", type=int, default=8, help="episodes shown as filmstrips")
     parser.add_argument("--decode-all", action="store_true", help="decode every image, to find damage anywhere (slow)")

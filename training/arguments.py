@@ -91,14 +91,19 @@ class VLAArguments:
     )
     decoding: str = field(
         default="autoregressive",
-        metadata={"help": "Discrete structure.", "choices": ["autoregressive", "parallel"]},
+        metadata={
+            "help": "Discrete structure: action tokens one by one, or at once.",
+            "choices": ["autoregressive", "parallel"],
+        },
     )
     cameras: list[str] | None = field(default=None, metadata={"help": "Cameras in order; all by default."})
     use_state: bool = field(
         default=True,
         metadata={"help": "Whether the policy sees the proprioceptive state (the discrete structure never does)."},
     )
-    normalization: NormalizationMode = field(default="quantile", metadata={"help": "Of actions and state."})
+    normalization: NormalizationMode = field(
+        default="quantile", metadata={"help": "How actions and state are normalised."}
+    )
     grounding_loss_weight: float = field(
         default=2.0, metadata={"help": "Weight of the auxiliary loss, where the dataset has a 'grounding' column."}
     )
@@ -112,14 +117,14 @@ class VLAArguments:
     augmentation: str = field(
         default="none",
         metadata={
-            "help": "Of training images; random crops make the contract say that evaluation crops the centre.",
+            "help": "How training images vary; random crops make the contract say that evaluation crops the centre.",
             "choices": ["none", "shift", "crop", "open_x"],
         },
     )
     dtype: str = field(
         default="float32",
         metadata={
-            "help": "Of frozen weights; what is trained is held in float32, for bfloat16 weights hardly move.",
+            "help": "Which dtype frozen weights have; what is trained is held in float32, for bfloat16 weights hardly move.",
             "choices": ["float32", "bfloat16", "float16"],
         },
     )
@@ -160,12 +165,12 @@ class FreezingArguments:
     """Which parts of the backbone are trained; all by default. Head and action tokens always are."""
 
     freeze_backbone: bool = field(default=False, metadata={"help": "Train nothing of the backbone."})
-    freeze_vision_tower: bool = field(default=False, metadata={"help": "Not the vision encoder."})
-    freeze_language_model: bool = field(default=False, metadata={"help": "Not the text tower."})
+    freeze_vision_tower: bool = field(default=False, metadata={"help": "Do not train the vision encoder."})
+    freeze_language_model: bool = field(default=False, metadata={"help": "Do not train the text tower."})
     train_last_layers: int = field(
-        default=0, metadata={"help": "Of a frozen language model, train this many last layers nevertheless."}
+        default=0, metadata={"help": "Train this many last layers of a frozen language model nevertheless."}
     )
-    freeze_embeddings: bool = field(default=False, metadata={"help": "Not the word embedding."})
+    freeze_embeddings: bool = field(default=False, metadata={"help": "Do not train the word embedding."})
 
 
 @dataclass
@@ -173,10 +178,10 @@ class LoRAArguments:
     """Low-rank adapters on the backbone; head and action tokens are trained in full."""
 
     lora: bool = field(default=False, metadata={"help": "Train adapters instead of the backbone's own weights."})
-    lora_rank: int = field(default=16, metadata={"help": "Of the adapters."})
+    lora_rank: int = field(default=16, metadata={"help": "Rank of the adapters."})
     lora_alpha: int | None = field(default=None, metadata={"help": "Twice the rank by default."})
-    lora_dropout: float = field(default=0.0, metadata={"help": "Before the adapters, in training."})
-    lora_vision: bool = field(default=False, metadata={"help": "Adapters in the vision tower too."})
+    lora_dropout: float = field(default=0.0, metadata={"help": "Dropout before the adapters, in training."})
+    lora_vision: bool = field(default=False, metadata={"help": "Put adapters into the vision tower too."})
     lora_base: str = field(
         default="full",
         metadata={
@@ -190,12 +195,16 @@ class LoRAArguments:
 class RolloutArguments:
     """Evaluation in simulation while training."""
 
-    rollout_suite: str | None = field(default=None, metadata={"help": "For example tabletop; none by default."})
-    rollout_steps: int = field(
-        default=1000, metadata={"help": "Run them every so many training steps, and at the end."}
+    rollout_suite: str | None = field(
+        default=None, metadata={"help": "Suite to evaluate in while training, for example tabletop; none by default."}
     )
-    rollout_episodes: int = field(default=26, metadata={"help": "Each time, over all tasks."})
-    rollout_tasks: list[str] | None = field(default=None, metadata={"help": "The suite's own by default."})
+    rollout_steps: int = field(
+        default=1000, metadata={"help": "Evaluate every so many training steps, and at the end."}
+    )
+    rollout_episodes: int = field(default=26, metadata={"help": "Episodes each time, over all tasks."})
+    rollout_tasks: list[str] | None = field(
+        default=None, metadata={"help": "Tasks to run; the suite's own by default."}
+    )
     rollout_embodiment: str | None = field(default=None, metadata={"help": "Which contract, where there are several."})
     rollout_envs: int = field(default=4, metadata={"help": "Environments at once."})
 
@@ -205,18 +214,20 @@ class TrainingDefaults:
     """Where `robovlms train` differs from `transformers.TrainingArguments`: for a published backbone."""
 
     output_dir: str | None = field(default="outputs/train", metadata={"help": "Checkpoints, logs and the report."})
-    learning_rate: float = field(default=2e-5, metadata={"help": "At its highest."})
+    learning_rate: float = field(default=2e-5, metadata={"help": "The learning rate at its highest."})
     max_steps: int = field(default=-1, metadata={"help": "Updates; -1: as num_train_epochs says."})
     num_train_epochs: float = field(default=5.0, metadata={"help": "Times over the samples, without max_steps."})
     per_device_train_batch_size: int = field(default=8, metadata={"help": "Samples of one process at once."})
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or below 1 their share."})
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
-    weight_decay: float = field(default=0.01, metadata={"help": "Of AdamW."})
-    adam_beta2: float = field(default=0.999, metadata={"help": "Of AdamW."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
+    adam_beta2: float = field(default=0.999, metadata={"help": "Second beta of AdamW."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two logs, or below 1 their share."})
     save_steps: float = field(default=500, metadata={"help": "Steps between checkpoints, or below 1 their share."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints that are kept."})
-    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "Of data-parallel training."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Search for parameters without gradient at every data-parallel step."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "A VLA's collator needs all columns."})
     report_to: list[str] = field(
         default_factory=lambda: ["none"], metadata={"help": "For example tensorboard, trackio or wandb."}

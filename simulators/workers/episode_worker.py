@@ -103,9 +103,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     """The options that all workers have."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--output", required=True, help="folder of the results; the same command goes on where it was")
-    parser.add_argument("--host", default="127.0.0.1", help="of the policy server (robovlms serve)")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--token", default=None, help="that the server wants")
+    parser.add_argument("--host", default="127.0.0.1", help="host of the policy server (robovlms serve)")
+    parser.add_argument("--port", type=int, default=8000, help="port of the policy server")
+    parser.add_argument("--token", default=None, help="secret that the server wants")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one answer of the policy")
     parser.add_argument("--retry-crashed", action="store_true", help="run episodes again whose simulator raised")
     return parser

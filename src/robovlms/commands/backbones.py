@@ -1,18 +1,27 @@
 """`robovlms backbones`: which families of vision-language models serve which structure."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from robovlms.commands import CommandParser
 from robovlms.matrix import load_matrix
 
 
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the table with every reason to FILE (default: print it without)",
+    )
+    return parser
+
+
 def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with every reason to FILE")
-    options = parser.parse_args(arguments)
+    options = make_parser(prog).parse_args(arguments)
     matrix = load_matrix()
     if options.json is None:
         print(table(matrix))

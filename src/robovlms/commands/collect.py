@@ -1,10 +1,10 @@
 """`robovlms collect`: demonstrations of a simulator's scripted experts as a LeRobot dataset."""
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from robovlms.commands import CommandParser
 from robovlms.data import LeRobotWriter
 from robovlms.simulators.metaworld import demonstrations as metaworld
 from robovlms.simulators.metaworld import interface as metaworld_interface
@@ -16,29 +16,42 @@ EPISODES = 5000
 FLUSH_EVERY = 200
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
-    parser.add_argument("--suite", default="tabletop", choices=("tabletop", "metaworld"))
+    parser.add_argument("--suite", default="tabletop", choices=("tabletop", "metaworld"), help="the simulator")
     parser.add_argument(
-        "--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own (of Meta-World, MT10)"
+        "--tasks",
+        nargs="+",
+        default=None,
+        metavar="TASK",
+        help="names of tasks (default: the suite's own; of Meta-World, MT10)",
     )
-    parser.add_argument("--episodes", type=int, default=EPISODES, help="in all, the tasks taking turns")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="episodes in all, the tasks taking turns")
+    parser.add_argument("--seed", type=int, default=0, help="where the scenes' seeds start")
     parser.add_argument("--processes", type=int, default=2, help="simulators at once")
     parser.add_argument(
-        "--image-size", type=int, default=None, help="width and height in pixels: 64, of Meta-World 128"
+        "--image-size", type=int, default=None, help="width and height in pixels (default: 64, of Meta-World 128)"
     )
     only = parser.add_argument_group("of Meta-World")
     only.add_argument(
-        "--cameras", nargs="*", default=None, metavar="CAMERA", help="corner2 by default; none if nothing follows"
+        "--cameras",
+        nargs="*",
+        default=None,
+        metavar="CAMERA",
+        help="cameras to record, none if nothing follows (default: corner2)",
     )
-    only.add_argument("--render", default=None, choices=("default", "tuned"), help="tuned: no shadows, much faster")
+    only.add_argument(
+        "--render",
+        default=None,
+        choices=("default", "tuned"),
+        help="tuned: no shadows, much faster (default: default)",
+    )
     return parser
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
-    options = parser(prog).parse_args(arguments)
+    options = make_parser(prog).parse_args(arguments)
     common = {"episodes": options.episodes, "seed": options.seed, "processes": options.processes}
     if options.suite == "metaworld":
         chosen = {"cameras": options.cameras, "render": options.render, "image_size": options.image_size}

@@ -1,19 +1,25 @@
 """`robovlms compare`: whether the difference between two evaluation records is more than luck."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from robovlms.commands import CommandParser
 from robovlms.evaluation import EvaluationRecord, compare
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("first", type=Path, metavar="A.json", help="record, or the folder of an evaluation")
     parser.add_argument("second", type=Path, metavar="B.json", help="the record that it is compared with")
-    parser.add_argument("--output", type=Path, default=None, help="folder for comparison.json and comparison.png")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--output", type=Path, default=None, help="folder for comparison.json and comparison.png (default: only print)"
+    )
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     comparison = compare(*(EvaluationRecord.load(record_file(path)) for path in (options.first, options.second)))
     print(comparison.summary())
     if options.output is not None:

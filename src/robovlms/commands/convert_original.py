@@ -1,6 +1,5 @@
 """`robovlms convert-original`: a checkpoint of the original RoboVLMs release as a checkpoint of this package."""
 
-import argparse
 import json
 import pickle
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoProcessor
 
+from robovlms.commands import CommandParser
 from robovlms.configuration import ActionContract, CameraSpec, Statistics, VectorSpec
 from robovlms.data.known_embodiments import CALVIN
 from robovlms.modeling_robovlms import RoboVLMPreTrainedModel
@@ -26,16 +26,22 @@ QUESTION = "{images}Input: What %d step actions should the robot take to {instru
 DISCRETE_PROMPTS = {"kosmos": QUESTION + "</s>{action}", "paligemma": "<bos>" + QUESTION + "{action}"}
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="the release's .pt or .ckpt file")
     parser.add_argument("--config", type=Path, required=True, help="the release's JSON")
     parser.add_argument("--backbone", required=True, help="Hub id or folder of the vision-language model")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--contract", type=Path, help="JSON of the action contract, for checkpoints that were not trained on CALVIN"
+        "--contract",
+        type=Path,
+        help="JSON of the action contract, for checkpoints that were not trained on CALVIN (default: CALVIN's)",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     config = complete_config(json.loads(options.config.read_text()), options.backbone)
     contract = ActionContract.from_json(options.contract) if options.contract else calvin_contract(config)
     vla = convert_original(config, read_checkpoint(options.checkpoint))

@@ -3,7 +3,6 @@
 Finished episodes are kept: the same command goes on where it was interrupted.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,50 +11,68 @@ import torch
 import yaml
 
 from robovlms.checkpoint.revision import revision_of
+from robovlms.commands import CommandParser
 from robovlms.evaluation import EvaluationRecord, evaluate, get_suite, suite_names, write_report
+from robovlms.evaluation.evaluation import FIRST_SEED
 from robovlms.evaluation.filmstrips import contact_sheet, rollout_gif
 from robovlms.evaluation.pictures import plot_controls, plot_success
 from robovlms.serving import Policy
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("checkpoint", help="folder or Hub id")
     parser.add_argument("--output", type=Path, required=True, help="folder of the record, the report and the films")
     parser.add_argument("--suite", default="tabletop", help=f"one of {', '.join(suite_names())}")
     parser.add_argument(
-        "--suite-options", nargs="+", default=[], metavar="NAME=VALUE", help="of the suite, for example scene=D"
+        "--suite-options",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="options of the suite, for example scene=D (default: none)",
     )
     parser.add_argument(
-        "--cameras", nargs="+", default=[], metavar="POLICYS=SUITES", help="names, where policy and suite differ"
+        "--cameras",
+        nargs="+",
+        default=[],
+        metavar="POLICYS=SUITES",
+        help="cameras' names, where policy and suite differ (default: none)",
     )
-    parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
-    parser.add_argument("--tasks", nargs="+", default=None, metavar="TASK", help="default: the suite's own choice")
+    parser.add_argument(
+        "--embodiment", default=None, help="which contract, where the checkpoint has several (default: its only one)"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=None, metavar="TASK", help="names of tasks (default: the suite's own choice)"
+    )
     parser.add_argument(
         "--episodes", type=int, default=None,
-        help="in all (not per task), for each seed; the tasks take turns. 0 for chains alone. Default: 10 of each task, or the whole "
-        "of a fixed list",
+        help="episodes in all (not per task), for each seed; the tasks take turns. 0 for chains alone "
+        "(default: 10 of each task, or the whole of a fixed list)",
     )  # fmt: skip
     parser.add_argument(
         "--control-episodes", type=int, default=None,
-        help="in all for each control and seed, 0 for none; default: 5 of each task, none where there is a fixed list",
+        help="episodes in all for each control and seed, 0 for none "
+        "(default: 5 of each task, none where there is a fixed list)",
     )  # fmt: skip
-    parser.add_argument("--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too")
+    parser.add_argument(
+        "--settings", nargs="*", default=[], metavar="SETTING", help="held-out settings to run too (default: none)"
+    )
     parser.add_argument("--chains", type=int, default=0, help="long-horizon chains of five instructions, per seed")
-    parser.add_argument("--max-steps", type=int, default=None, help="actions per task; the suite's limit by default")
+    parser.add_argument("--max-steps", type=int, default=None, help="actions per task (default: the suite's limit)")
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=None, metavar="SEED",
-        help="where the episodes' seeds start; several repeat everything with other scenes",
+        help="where the episodes' seeds start; several repeat everything with other scenes "
+        f"(default: {FIRST_SEED})",
     )  # fmt: skip
     parser.add_argument("--envs", type=int, default=8, help="environments at once, each in its own process")
-    parser.add_argument("--films", type=int, default=1, help="of successes and of failures, per task")
+    parser.add_argument("--films", type=int, default=1, help="films of successes and of failures, per task")
     parser.add_argument("--restart", action="store_true", help="forget the finished episodes in the output folder")
     parser.add_argument("--retry-crashed", action="store_true", help="run episodes again whose environment failed")
     return parser
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
-    options = parser(prog).parse_args(arguments)
+    options = make_parser(prog).parse_args(arguments)
     suite_options = dict(parse_option("--suite-options", option) for option in options.suite_options)
     record = evaluate_checkpoint(
         options.checkpoint,

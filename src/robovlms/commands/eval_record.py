@@ -1,19 +1,23 @@
 """`robovlms eval-record`: the record and the report of an evaluation that a worker ran in a simulator's own Python."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from robovlms.commands import CommandParser
 from robovlms.evaluation import write_report
 from robovlms.evaluation.outside_results import record_of_folder
 from robovlms.evaluation.pictures import plot_controls, plot_success
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("folder", type=Path, help="the worker's --output; the record goes there, too")
-    parser.add_argument("--policy", default=None, help="name for the record, instead of what the server called it")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--policy", default=None, help="name for the record (default: what the server called it)")
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     record = record_of_folder(options.folder, options.policy)
     record.save(options.folder / "evaluation.json")
     pictures = options.folder / "pictures"

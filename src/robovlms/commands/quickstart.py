@@ -3,7 +3,6 @@
 Stages that are complete are not run again, an interrupted one goes on where it was.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from robovlms.commands import CommandParser
 from robovlms.commands.collect import EPISODES, collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.evaluation import EvaluationRecord
@@ -45,11 +45,15 @@ FULL = Recipe()
 FAST = Recipe(demonstrations=26, max_steps=10, save_steps=5, episodes=13, control_episodes=13, chains=1)
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--fast", action="store_true", help="every stage in miniature, to see that it works")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     record = quickstart(options.output, FAST if options.fast else FULL)
     print(record.summary())
     print(f"\n{options.output / 'checkpoint'}: the policy; {options.output / 'evaluation.json'}: the record")

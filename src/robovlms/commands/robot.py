@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from robovlms.commands import CommandParser
 from robovlms.configuration import SafetyLimits
 from robovlms.evaluation.generalization import GENERALIZATION_SETTINGS
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask, ask_to_judge, ask_to_prepare
@@ -20,18 +21,16 @@ from robovlms.simulators.tabletop.simulated_robot import SimulatedRobot
 SIMULATED = "simulated"
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("settings", help="print the checklists of the five settings")
-    add_arguments(
-        commands.add_parser(
-            "evaluate",
-            help="run and judge rollouts; an interrupted session is resumed",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
-    )
-    options = parser.parse_args(arguments)
+    add_arguments(commands.add_parser("evaluate", help="run and judge rollouts; an interrupted session is resumed"))
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     if options.command == "settings":
         print(checklists())
     else:
@@ -42,28 +41,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", help="folder, Hub id, or the address of a policy server (ws://host:port)")
     parser.add_argument("--robot", required=True, help=f"MODULE:FUNCTION that returns the robot, or {SIMULATED!r}")
     parser.add_argument("--output", type=Path, required=True, help="folder of the record, the rollouts and the films")
-    parser.add_argument("--task", action="append", default=[], help="an instruction; repeat for more")
+    parser.add_argument("--task", action="append", default=[], help="an instruction; repeat for more (default: none)")
     parser.add_argument(
         "--tasks",
         type=Path,
         default=None,
-        help='JSON: [{"name": ..., "instruction": ..., "otherwise": {setting: instruction}}, ...]',
+        help='JSON: [{"name": ..., "instruction": ..., "otherwise": {setting: instruction}}, ...] (default: those of --task)',
     )
-    parser.add_argument("--settings", nargs="+", default=["simple"], choices=list(GENERALIZATION_SETTINGS))
-    parser.add_argument("--num-rollouts", type=int, default=5, help="of each task in each setting")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of one rollout")
-    parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
-    parser.add_argument("--token", default=os.environ.get("ROBOVLMS_TOKEN"), help="of the policy server")
-    parser.add_argument("--synchronous", action="store_true", help="the robot waits while the policy thinks")
-    parser.add_argument("--n-action-steps", type=int, default=None, help="instead of the contract's")
     parser.add_argument(
-        "--on-miss", choices=("hold", "repeat", "stop"), default="stop", help="where no action is ready"
+        "--settings", nargs="+", default=["simple"], choices=list(GENERALIZATION_SETTINGS), help="what is unseen"
     )
-    parser.add_argument("--safety", type=Path, default=None, help="JSON of SafetyLimits, instead of the contract's")
-    parser.add_argument("--dry-run", action="store_true", help="everything but moving the robot")
-    parser.add_argument("--resize", choices=("refuse", "stretch", "pad"), default="refuse")
+    parser.add_argument("--num-rollouts", type=int, default=5, help="rollouts of each task in each setting")
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of one rollout")
     parser.add_argument(
-        "--name", action="append", default=[], metavar="NAME=FEATURE", help="contract name=robot feature"
+        "--embodiment", default=None, help="which contract, where the checkpoint has several (default: its only one)"
+    )
+    parser.add_argument(
+        "--token", default=None, help="secret of the policy server (default: ROBOVLMS_TOKEN of the environment)"
+    )
+    parser.add_argument("--synchronous", action="store_true", help="make the robot wait while the policy thinks")
+    parser.add_argument(
+        "--n-action-steps", type=int, default=None, help="actions executed of each chunk (default: the contract's)"
+    )
+    parser.add_argument(
+        "--on-miss",
+        choices=("hold", "repeat", "stop"),
+        default="stop",
+        help="what the robot does where no action is ready",
+    )
+    parser.add_argument("--safety", type=Path, default=None, help="JSON of SafetyLimits (default: the contract's)")
+    parser.add_argument("--dry-run", action="store_true", help="do everything but move the robot")
+    parser.add_argument(
+        "--resize",
+        choices=("refuse", "stretch", "pad"),
+        default="refuse",
+        help="what is done with images of another size than the contract's",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME=FEATURE",
+        help="the robot's feature for a name of the contract, where they differ (default: none)",
     )
 
 
@@ -73,7 +92,8 @@ def evaluate(options: argparse.Namespace) -> None:
     tasks = read_tasks(options, robot)
     policy: Any
     if "://" in options.policy:
-        policy = PolicyClient(options.policy, port=None, token=options.token)
+        token = options.token or os.environ.get("ROBOVLMS_TOKEN")
+        policy = PolicyClient(options.policy, port=None, token=token)
     else:
         policy = ChunkPredictor.from_pretrained(options.policy, options.embodiment)
     if options.synchronous:

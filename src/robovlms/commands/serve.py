@@ -1,6 +1,5 @@
 """`robovlms serve`: a policy behind a websocket, for robots and simulators in other programs and on other machines."""
 
-import argparse
 import asyncio
 import logging
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from robovlms.commands import CommandParser
 from robovlms.serving.chunk_predictor import ChunkPredictor
 from robovlms.serving.limits import ServerLimits
 from robovlms.serving.observation_layout import ObservationLayout
@@ -18,44 +18,60 @@ from robovlms.serving.server import PolicyServer
 LIMITS = ServerLimits()
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("checkpoint", help="folder or Hub id")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reachable from other machines")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one")
-    parser.add_argument("--token", default=None, help="secret that clients must send")
-    parser.add_argument("--tls-certificate", type=Path, default=None, help="PEM file; serves wss://")
-    parser.add_argument("--tls-key", type=Path, default=None, help="PEM file, where it is not in the certificate's")
-    parser.add_argument("--embodiment", default=None, help="which contract, where the checkpoint has several")
-    parser.add_argument("--n-action-steps", type=int, default=None, help="instead of the contract's")
-    parser.add_argument("--device", default=None, help="for example cuda; by default cuda where there is one")
-    parser.add_argument("--dtype", default=None, help="of the backbone's weights, for example bfloat16")
-    parser.add_argument("--threads", type=int, default=None, help="of torch on the CPU")
+    parser.add_argument("--token", default=None, help="secret that clients must send (default: none)")
+    parser.add_argument(
+        "--tls-certificate", type=Path, default=None, help="PEM file, to serve wss:// (default: ws://)"
+    )
+    parser.add_argument("--tls-key", type=Path, default=None, help="PEM file of the key (default: the certificate's)")
+    parser.add_argument(
+        "--embodiment", default=None, help="which contract, where the checkpoint has several (default: its only one)"
+    )
+    parser.add_argument(
+        "--n-action-steps", type=int, default=None, help="actions executed of each chunk (default: the contract's)"
+    )
+    parser.add_argument(
+        "--device", default=None, help="for example cuda:1 (default: cuda where there is one, else cpu)"
+    )
+    parser.add_argument(
+        "--dtype",
+        default=None,
+        help="dtype of the backbone's weights, for example bfloat16 (default: as saved)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=None, help="torch's threads on the CPU (default: torch's choice)"
+    )
     parser.add_argument(
         "--key",
         action="append",
         default=[],
         metavar="INPUT=KEY",
         help="where a camera, 'state' or 'prompt' is in observations, for example static=observation/image; "
-        "a state of several keys is written a+b. Repeat for more",
+        "a state of several keys is written a+b. Repeat for more (default: none)",
     )
     parser.add_argument(
         "--resize",
         choices=("refuse", "stretch", "pad"),
         default="refuse",
-        help="images of another size than the contract's",
+        help="what is done with images of another size than the contract's",
     )
-    parser.add_argument("--max-clients", type=int, default=LIMITS.max_clients)
+    parser.add_argument("--max-clients", type=int, default=LIMITS.max_clients, help="connections at once")
     parser.add_argument("--max-batch", type=int, default=LIMITS.max_batch, help="requests in one forward")
-    parser.add_argument("--max-message-mib", type=float, default=LIMITS.max_message_bytes / 2**20)
-    parser.add_argument("--idle-seconds", type=float, default=LIMITS.idle_seconds)
+    parser.add_argument(
+        "--max-message-mib", type=float, default=LIMITS.max_message_bytes / 2**20, help="largest message"
+    )
+    parser.add_argument(
+        "--idle-seconds", type=float, default=LIMITS.idle_seconds, help="silence after which a connection is closed"
+    )
     return parser
 
 
 def run(prog: str, arguments: Sequence[str]) -> None:
-    options = parser(prog).parse_args(arguments)
+    options = make_parser(prog).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # every failed handshake would be a traceback
     if options.threads is not None:

@@ -4,7 +4,6 @@ Structure, history, action space, and a pre-trained against a random backbone: e
 demonstrations for the same number of steps and evaluated on the same unseen scenes. What is done is not done again.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from robovlms.commands import train
+from robovlms.commands import CommandParser, train
 from robovlms.commands.collect import collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.commands.quickstart import Stages
@@ -74,12 +73,16 @@ FAST = StudyRecipe(
 )
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+def make_parser(prog: str) -> CommandParser:
+    parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the study")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of every variant")
     parser.add_argument("--fast", action="store_true", help="every stage in miniature, to see that it works")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(prog: str, arguments: Sequence[str]) -> None:
+    options = make_parser(prog).parse_args(arguments)
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {options.seeds}.")
     recipe = StudyRecipe(**(asdict(FAST if options.fast else FULL) | {"seeds": options.seeds}))

@@ -29,11 +29,16 @@ HELP = (
 )
 
 
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of what `--help` shows, without `transformers.TrainingArguments`."""
+    parser = build_parser(OWN_GROUPS, prog, __doc__)
+    parser.epilog = HELP
+    return parser
+
+
 def run(prog: str, arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):  # TrainingArguments would take five seconds to import
-        parser = build_parser(OWN_GROUPS, prog, __doc__)
-        parser.epilog = HELP
-        parser.print_help()
+        make_parser(prog).print_help()
         return
     from robovlms.training import train
     from robovlms.training.scratch_arguments import GROUPS
