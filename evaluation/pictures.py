@@ -49,15 +49,7 @@ def plot_losses(log_history: Sequence[dict[str, Any]] | str | Path, path: str | 
     Raises:
         ValueError: the history holds no losses.
     """
-    entries: Any = log_history
-    if isinstance(log_history, (str, Path)):
-        content = json.loads(Path(log_history).read_text(encoding="utf-8"))
-        entries = content["log_history"] if isinstance(content, dict) else content
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for entry in entries:
-        for name, value in entry.items():
-            if name.endswith("loss") and name != "train_loss":
-                curves.setdefault(name, []).append((entry["step"], value))
+    curves = read_losses(log_history)
     if not curves:
         raise ValueError("log_history holds no entry whose name ends in 'loss'")
     with matplotlib.rc_context(STYLE):
@@ -80,6 +72,20 @@ def plot_losses(log_history: Sequence[dict[str, Any]] | str | Path, path: str | 
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", title="loss and its last value",
                       alignment="left", title_fontproperties={"size": 9})  # fmt: skip
         save_figure(figure, path)
+
+
+def read_losses(log_history: Sequence[dict[str, Any]] | str | Path) -> dict[str, list[tuple[float, float]]]:
+    """Collect (step, value) of every loss, as `plot_losses` draws them; empty for a run that logged none."""
+    entries: Any = log_history
+    if isinstance(log_history, (str, Path)):
+        content = json.loads(Path(log_history).read_text(encoding="utf-8"))
+        entries = content["log_history"] if isinstance(content, dict) else content
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for entry in entries:
+        for name, value in entry.items():
+            if name.endswith("loss") and name != "train_loss":
+                curves.setdefault(name, []).append((entry["step"], value))
+    return curves
 
 
 def _loss_label(name: str) -> str:

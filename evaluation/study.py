@@ -135,10 +135,10 @@ def cells(outcomes: Sequence[Outcome]) -> list[tuple[Variant, int, int]]:
     ]
 
 
-def study_dict(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> dict[str, Any]:
-    """All of it as plain JSON types."""
+def study_dict(outcomes: Sequence[Outcome], protocol: dict[str, Any]) -> dict[str, Any]:
+    """Write all of it as plain JSON types; `protocol` says how much of everything there was."""
     return {
-        "settings": settings,
+        "protocol": protocol,
         "runs": [
             asdict(o.variant)
             | {

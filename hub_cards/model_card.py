@@ -86,6 +86,7 @@ def render_model_card(
     films = [film(f"pictures/{picture}") for picture in pictures if picture not in curves]
     films += [film(f"videos/{video}") for video in videos]
     state = read_json(folder / "trainer_state.json")
+    recipe = read_json(folder / "training_recipe.json") or {}
     versions = (read_json(folder / "checkpoint_record.json") or {}).get("versions", {})
     card = ModelCard.from_template(
         data,
@@ -98,15 +99,13 @@ def render_model_card(
         with_versions=f" {processor['version']}" if "version" in processor else "",
         diagram=structure_diagram(config, contract),
         observation=observation_words(contract),
-        instruction=next(
-            (e["instruction"] for r in records.values() for e in r.episode_list), "pick up the red block"
-        ),
+        instruction=instruction_words(recipe.get("instruction"), records),
         contract=section("contract", contracts=contracts, prompt_template=processor.get("prompt_template", "")),
         results=section("results", records=records, films=films),
         training=section(
             "training",
             state=state,
-            recipe=read_json(folder / "training_recipe.json") or {},
+            recipe={name: value for name, value in recipe.items() if name != "instruction"},
             last_losses=last_losses(state),
             versions=versions,
             curves=curves,
@@ -159,6 +158,13 @@ def observation_words(contract: ActionContract | None) -> str:
         return "observation"
     images = ", ".join(f'"{camera.name}": image_{index}' for index, camera in enumerate(contract.cameras))
     return f'{{"images": {{{images}}}' + (', "state": state' if contract.state is not None else "") + "}"
+
+
+def instruction_words(trained: str | None, records: dict[str, Any]) -> str:
+    """The instruction of the usage example: of the training data, else of an evaluation, else a variable."""
+    tried = (episode["instruction"] for record in records.values() for episode in record.episode_list)
+    found = trained if trained is not None else next(tried, None)
+    return "instruction" if found is None else json.dumps(found, ensure_ascii=False)
 
 
 def film(path: str) -> str:

@@ -246,6 +246,21 @@ def test_the_card_tells_what_the_files_say(checkpoint, contract):
     assert main(["card", str(checkpoint)]) == 1
 
 
+def test_the_card_of_a_short_run_has_the_datasets_words_and_no_curve(checkpoint):
+    """A run that ended before its first log."""
+    from robovlms.cli import main
+
+    state = {"global_step": 3, "log_history": [{"step": 3, "train_loss": 1.0}]}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    assert main(["card", str(checkpoint)]) == 0
+    text = (checkpoint / "README.md").read_text()
+    assert "losses.png" not in text and not (checkpoint / "pictures" / "losses.png").exists()
+    assert '"state": state}, instruction)' in text  # nobody knows one
+    (checkpoint / "training_recipe.json").write_text(json.dumps({"seed": 0, "instruction": 'say "open"'}))
+    assert main(["card", str(checkpoint)]) == 0
+    assert r'"state": state}, "say \"open\"")' in (checkpoint / "README.md").read_text()
+
+
 def test_what_must_not_leave_stops_the_push(hub, checkpoint, tmp_path, monkeypatch):
     from robovlms.publishing.push import NotPublishable, push
 
@@ -291,5 +306,7 @@ trainer.push_to_hub(license="mit")
     assert wanted <= files.keys() and "training_args.bin" not in files
     for name, content in files.items():
         assert TOKEN.encode() not in content and str(tmp_path).encode() not in content, name
+    assert json.loads(files["training_recipe.json"])["instruction"] == "open"
     card = ModelCard(files["README.md"].decode())
+    assert '"state": state}, "open")' in card.text
     assert card.data.license == "mit" and "losses.png" in card.text and "learning rate" in card.text

@@ -1,11 +1,13 @@
 """A Trainer whose checkpoints and pushes can be published."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import CommitInfo
+from torch.utils.data import IterableDataset
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
@@ -34,6 +36,14 @@ def output_folder(training: TrainingArguments) -> Path:
     return Path(training.output_dir)
 
 
+def first_instruction(dataset: Any) -> str | None:
+    """Read the instruction of the first sample, where samples can be asked for and have one."""
+    if dataset is None or isinstance(dataset, IterableDataset):
+        return None
+    sample = dataset[0]
+    return sample["instruction"] if isinstance(sample, Mapping) and "instruction" in sample else None
+
+
 class VLATrainer(BlockTrainer):
     """`transformers.Trainer` with `push_to_hub=True` as a VLA needs it: model, processor with its contract, code, card,
     training recipe and curves in one commit per push, and nothing of this machine. Draws samples in blocks, as its base does.
@@ -57,9 +67,11 @@ class VLATrainer(BlockTrainer):
         return optimizer
 
     def write_recipe(self, folder: str | Path) -> None:
-        """`trainer_state.json` and `training_recipe.json`, of which a card tells."""
+        """Write `trainer_state.json` and `training_recipe.json`, of which a card tells."""
         values = self.args.to_dict()
         recipe = {name: values[name] for name in RECIPE} | {"processes": self.args.world_size}
+        if (instruction := first_instruction(self.train_dataset)) is not None:
+            recipe["instruction"] = instruction
         (Path(folder) / "training_recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
         self.state.save_to_json(str(Path(folder) / "trainer_state.json"))
 

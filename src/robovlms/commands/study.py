@@ -116,8 +116,8 @@ def study(folder: Path, recipe: StudyRecipe) -> list[Outcome]:
         stages.run(f"evaluate {variant.name}", lambda own=own: _evaluate(own, recipe))
         record = EvaluationRecord.load(own / "evaluation.json")
         outcomes.append(Outcome(variant, record.successes, record.episodes))
-        settings = asdict(recipe) | {"vl_pretraining": json.loads((folder / "vl_pretraining.json").read_text())}
-        (folder / "study.json").write_text(json.dumps(study_dict(outcomes, settings), indent=2) + "\n")
+        protocol = asdict(recipe) | {"vl_pretraining": json.loads((folder / "vl_pretraining.json").read_text())}
+        (folder / "study.json").write_text(json.dumps(study_dict(outcomes, protocol), indent=2) + "\n")
         write_study(outcomes, folder, CAVEATS)
     return outcomes
 
