@@ -205,6 +205,12 @@ class ActionContract(StrictRecord):
         safety: limits on what a robot is told, where somebody has set them.
         learned: what the model learns where that is not the robot's actions as they are; everything else here (`action`,
             `grippers`, `mode`, `frame`, `rotation`, `safety`) is what the robot gets.
+
+    Example:
+        contract = action_contract(LeRobotDataset("me/demonstrations"), n_action_steps=5)
+        contract = contract.replace(mode="delta", frame="base", rotation="euler_xyz")
+        contract.to_json("contract.json")
+        assert ActionContract.from_json("contract.json").hash == contract.hash
     """
 
     embodiment: str

@@ -7,7 +7,13 @@ import numpy as np
 
 
 class VLACollator:
-    """`DataLoader(dataset, collate_fn=VLACollator(processor))`: what the model's forward takes, as a BatchFeature."""
+    """`DataLoader(dataset, collate_fn=VLACollator(processor))`: what the model's forward takes, as a BatchFeature.
+
+    Example:
+        loader = DataLoader(dataset, batch_size=8, shuffle=True, collate_fn=VLACollator(processor))
+        output = vla(**next(iter(loader)))
+        output.loss.backward()
+    """
 
     def __init__(self, processor):
         self.processor = processor

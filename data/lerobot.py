@@ -16,16 +16,7 @@ from .errors import DatasetError
 from .frame_cache import FrameCache
 from .images_in_parquet import ImagePool
 from .known_embodiments import KnownEmbodiment, known_embodiment
-from .lerobot_columns import (
-    ACTION,
-    GROUNDING,
-    STATE,
-    candidates,
-    find_columns,
-    join_slices,
-    slice_names,
-    slice_units,
-)
+from .lerobot_columns import ACTION, GROUNDING, STATE, candidates, find_columns, join_slices, slice_names, slice_units
 from .lerobot_metadata import LeRobotMetadata
 from .lerobot_tables import check_tables, check_totals, ranges, read_tables
 from .picture_times import PictureTimes
@@ -64,6 +55,12 @@ class LeRobotDataset(Dataset):
         left_edge: of windows that begin before their episode: "mask" repeats the first frame, masked; "repeat" repeats
             it as if it were real; "skip" has no such samples, as with CALVIN.
         transform: another way to write the actions (see `action_transforms`); the contract tells how to undo it.
+
+    Example:
+        dataset = LeRobotDataset("me/demonstrations", window_size=8, chunk_size=10)
+        sample = dataset[0]
+        print(sample["instruction"], sample["images"]["front"].shape)  # (8, height, width, 3)
+        print(sample["actions"].shape, sample["frame_mask"])  # (8, 10, action_dim); all but the newest frame are masked
     """
 
     def __init__(

@@ -27,6 +27,12 @@ class Mixture(Dataset):
             positive number per dataset.
         samples_per_epoch: the sum of the datasets' lengths by default.
         seed: of the draw.
+
+    Example:
+        datasets = [LeRobotDataset(name) for name in ("me/demonstrations", "me/corrections")]
+        mixture = Mixture(datasets, weights=[1, 3])  # three of four samples are corrections
+        sampler = EpisodeBlockSampler(mixture, seed=0)
+        loader = DataLoader(mixture, batch_size=8, sampler=sampler, collate_fn=VLACollator(processor))
     """
 
     def __init__(

@@ -49,6 +49,12 @@ class RLDSDataset(Dataset):
 
     Raises:
         DatasetError: naming file and offset of a damaged record, or listing the features that there are.
+
+    Example:
+        dataset = RLDSDataset("tensorflow_datasets/my_dataset", window_size=8, chunk_size=10, fps=10)
+        print(dataset.num_episodes, len(dataset), dataset.instructions)
+        contract = action_contract(dataset, n_action_steps=5)
+        loader = DataLoader(dataset, batch_size=8, collate_fn=VLACollator(processor))
     """
 
     transform, left_edge = None, "mask"

@@ -246,6 +246,12 @@ class PolicyHeadContinuousVLA(ContinuousVLA):
     """Frames of the window are rows of one batch for the VLM; history exists only in the head.
 
     A control step encodes the new frame alone, whatever the window.
+
+    Example:
+        backbone = "Qwen/Qwen2-VL-2B-Instruct"
+        vla = PolicyHeadContinuousVLA.from_backbone(backbone, contract, head_config=LSTMHeadConfig())
+        inputs = processor({"front": images}, "push the block", state)  # images uint8 (window, height, width, 3)
+        vla(**inputs).actions  # normalised (1, window, chunk, action_dim)
     """
 
     config_class = PolicyHeadContinuousConfig

@@ -22,6 +22,13 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
     With `decoding="autoregressive"` tokens are written one after another (RT-2, OpenVLA). With "parallel" learnable
     placeholders stand where the tokens go, see each other in both directions, and all are read in one pass
     (OpenVLA-OFT).
+
+    Example:
+        backbone = "Qwen/Qwen2-VL-2B-Instruct"
+        processor = RoboVLMProcessor.from_backbone(backbone, contract, action_bins=256)
+        vla = OneStepDiscreteVLA.from_backbone(backbone, contract, **processor.model_fields)
+        tokens = vla.predict_tokens(**processor({"front": images}, "push the block"))
+        actions = processor.decode_action_tokens(tokens)  # (1, chunk, action_dim)
     """
 
     config_class = OneStepDiscreteConfig

@@ -55,6 +55,11 @@ class RoboVLMProcessor(ProcessorMixin):
     Raises:
         ValueError: naming the argument, for a prompt without its parts, contracts that do not go together, and what a
             discrete structure cannot be given.
+
+    Example:
+        processor = RoboVLMProcessor.from_backbone("Qwen/Qwen2-VL-2B-Instruct", contract)
+        inputs = processor({"front": images}, "push the block", state)  # images uint8 (window, height, width, 3)
+        actions = processor.decode_actions(vla.predict_action_chunk(**inputs))  # (1, chunk, action_dim)
     """
 
     def __init__(
@@ -81,16 +86,13 @@ class RoboVLMProcessor(ProcessorMixin):
         self.backbone_processor = backbone_processor
         self.auto_map: dict[str, str] = {}  # where the code of this class is, for the Auto classes
         self.contracts = dict(contracts)
-        self.num_action_tokens = num_action_tokens
-        self.prompt_template = prompt_template
-        self.action_attention = action_attention
+        self.num_action_tokens, self.prompt_template = num_action_tokens, prompt_template
+        self.action_attention, self.raw_prompt, self.decoding = action_attention, raw_prompt, decoding
         self.chat_template = getattr(backbone_processor, "chat_template", None)
         self.backbone_inputs = choose_inputs(backbone_processor, image_options)
         self.backbone_inputs.require_images(max(len(contract.cameras) for contract in self.contracts.values()))
         self.token_source = token_source
         self.instruction_frames = instruction_frames
-        self.decoding = decoding
-        self.raw_prompt = raw_prompt
         self.prompts = PromptEncoder(
             self.backbone_inputs,
             self.tokenizer,

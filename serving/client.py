@@ -61,6 +61,12 @@ class PolicyClient:
 
     Raises:
         PolicyConnectionError: nothing answers at that address, or it refuses the token.
+
+    Example:
+        client = PolicyClient("127.0.0.1", port=8000)  # where `robovlms serve me/my_vla` runs
+        client.reset()  # when an episode begins
+        observation = {"images": {"front": image}, "state": state}
+        action = client.select_action(observation, "push the block")  # (action_dim,), in the robot's units
     """
 
     def __init__(

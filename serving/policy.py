@@ -30,6 +30,12 @@ class Policy:
 
     Raises:
         ValueError: if model and contract do not fit together.
+
+    Example:
+        policy = Policy.from_pretrained("me/my_vla")
+        policy.reset()  # when an episode begins
+        observation = {"images": {"front": image}, "state": state}
+        action = policy.select_action(observation, "push the block")  # (action_dim,), in the robot's units
     """
 
     def __init__(

@@ -1,7 +1,9 @@
 """The pages' own snippets, run in their order on a tiny backbone."""
 
+import inspect
 import re
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -9,13 +11,27 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
+from rlds_writer import write_rlds
+from torch.utils.data import DataLoader
+from transformers import TrainingArguments
 
-from robovlms import OneStepContinuousVLA, RoboVLMProcessor
+from robovlms import (
+    ActionContract,
+    LSTMHeadConfig,
+    OneStepContinuousVLA,
+    OneStepDiscreteVLA,
+    Policy,
+    PolicyHeadContinuousVLA,
+    RoboVLMProcessor,
+)
+from robovlms.data import EpisodeBlockSampler, LeRobotDataset, Mixture, RLDSDataset, VLACollator, action_contract
 from robovlms.evaluation import RandomPolicy
-from robovlms.serving import ChunkPredictor, PolicyServer, random_observation
+from robovlms.serving import ChunkPredictor, PolicyClient, PolicyServer, random_observation
 from robovlms.serving.background import in_background
 from robovlms.simulators.tabletop.environment import TabletopEnv
 from robovlms.simulators.tabletop.expert_chunks import tabletop_contract
+from robovlms.testing.demonstrations import write_demonstrations
+from robovlms.training import VLATrainer
 
 # Environment processes cannot import test modules: send what is defined here by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -101,6 +117,76 @@ def test_snippets_about_evaluation_run(tmp_path, monkeypatch):
     for snippet in snippets:
         exec(snippet, names)
     assert (tmp_path / "results" / "report.html").exists()
+
+
+HEAD = LSTMHeadConfig(hidden_size=32, num_layers=1, decoder_sizes=(32,))
+EXAMPLES = (
+    ActionContract,
+    LeRobotDataset,
+    RLDSDataset,
+    Mixture,
+    VLACollator,
+    RoboVLMProcessor,
+    PolicyHeadContinuousVLA,
+    OneStepDiscreteVLA,
+    VLATrainer,
+    Policy,
+    PolicyClient,
+)
+
+
+@pytest.fixture(scope="module")
+def met_first(backbone, tmp_path_factory):
+    """What the examples of classes take for granted, and what stands here for the ids and addresses in them."""
+    folder = tmp_path_factory.mktemp("examples")
+    random = np.random.default_rng(0)
+    demonstrations = write_demonstrations(folder / "demonstrations")
+    steps = {
+        "action": random.uniform(-1, 1, (6, 7)).astype(np.float32),
+        "observation/state": random.uniform(-1, 1, (6, 2)).astype(np.float32),
+        "observation/image": random.integers(0, 255, (6, 32, 32, 3), dtype=np.uint8),
+        "language_instruction": ["push the block"] * 6,
+    }
+    write_rlds(folder, "my_dataset", [steps])
+    dataset = LeRobotDataset(demonstrations, window_size=2, chunk_size=4)
+    contract = action_contract(dataset, n_action_steps=2)
+    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), contract, head_config=HEAD)
+    processor = RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), contract)
+    vla.save_pretrained(folder / "my_vla")
+    processor.save_pretrained(folder / "my_vla")
+    image = np.zeros((32, 32, 3), dtype=np.uint8)
+    names = {kind.__name__: kind for kind in (*EXAMPLES, DataLoader, EpisodeBlockSampler, TrainingArguments)}
+    names |= {"vla": vla, "processor": processor, "dataset": dataset, "contract": contract}
+    names |= {"image": image, "images": np.stack([image, image]), "state": np.zeros(2)}
+    names |= {"action_contract": action_contract, "LSTMHeadConfig": lambda: HEAD}
+    stands_for = {
+        '"Qwen/Qwen2-VL-2B-Instruct"': repr(str(backbone("smolvlm"))),
+        '"me/my_vla"': repr(str(folder / "my_vla")),
+        '"me/demonstrations"': repr(str(demonstrations)),
+        '"me/corrections"': repr(str(demonstrations)),
+        '"tensorflow_datasets/my_dataset"': repr(str(folder / "my_dataset")),
+        '"outputs/my_vla"': repr(str(folder / "run")),
+        "10_000": "2",
+    }
+    return names, stands_for
+
+
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+def test_examples_of_classes_run(kind, met_first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names, stands_for = met_first
+    monkeypatch.setenv("ROBOVLMS_CACHE", str(tmp_path))
+    example = inspect.getdoc(kind).split("\nExample:\n")[1].split("\n\n")[0]
+    for word, mine in stands_for.items():
+        example = example.replace(word, mine)
+    names = dict(names)
+    if kind is OneStepDiscreteVLA:
+        names |= {"contract": names["contract"].replace(window_size=1, state=None), "images": names["images"][:1]}
+    if kind is not PolicyClient:
+        exec(textwrap.dedent(example), names)
+        return
+    with in_background(PolicyServer(ChunkPredictor(names["vla"], names["processor"]))) as server:
+        exec(textwrap.dedent(example).replace("8000", str(server.port)), names)
 
 
 class TaskByName(gymnasium.Wrapper):

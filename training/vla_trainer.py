@@ -50,6 +50,13 @@ class VLATrainer(BlockTrainer):
 
     Pass the processor as `processing_class`. `training_args.bin`, which holds local paths and, if one was passed, the
     access token, is not written; `training_recipe.json` has what readers need of it.
+
+    Example:
+        arguments = TrainingArguments("outputs/my_vla", learning_rate=2e-5, max_steps=10_000, bf16=True)
+        collator = VLACollator(processor)
+        trainer = VLATrainer(vla, arguments, collator, dataset, processing_class=processor)
+        trainer.train()
+        trainer.save_model()  # model and processor; push_to_hub() publishes them with their card
     """
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
