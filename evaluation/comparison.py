@@ -90,7 +90,7 @@ class Comparison:
         }
 
     def summary(self) -> str:
-        """A table for people, with a sentence that says what it comes to."""
+        """Return a table for people, with a sentence that says what it comes to."""
         lines = [f"{self.suite}: A is {self.names[0]}, B is {self.names[1]}"]
         width = max(len(one.name) for one in self.differences)
         lines.append(f"  {'':{width}}       A       B   B - A   95 % interval    p      ")
@@ -106,7 +106,7 @@ class Comparison:
 
 
 def sentence(comparison: Comparison, one: Difference) -> str:
-    """A difference in words."""
+    """Return a difference in words."""
     if one.verdict == "no significant difference":
         return f"{one.name}: no significant difference between A and B (p = {one.p_value:.2g})."
     better, worse = ("B", "A") if one.difference > 0 else ("A", "B")

@@ -61,7 +61,7 @@ class EnvironmentProcess:
             raise EnvironmentFailure(self._post_mortem()) from None
 
     def receive(self) -> Any:
-        """The answer to the last request.
+        """Return the answer to the last request.
 
         Raises:
             EnvironmentFailure: the environment raised, its process ended, or it gave no sign for `timeout` seconds.

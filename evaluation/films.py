@@ -22,6 +22,6 @@ def write_film(frames: Sequence[np.ndarray], path: str | Path, fps: int = 10) ->
 
 
 def read_film(path: str | Path) -> list[np.ndarray]:
-    """The pictures of a film, as far as compression leaves them."""
+    """Return the pictures of a film, as far as compression leaves them."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

@@ -176,7 +176,7 @@ def _resized(frame: np.ndarray, height: int, width: int) -> Image.Image:
 
 
 def outcome_note(result: EpisodeResult) -> str:
-    """How an episode ended, in a few words."""
+    """Return how an episode ended, in a few words."""
     if result.chain:
         return f"{result.completed} of {len(result.chain)} in a row, {result.steps} steps"
     return f"{result.steps} steps" if result.success else f"{(result.reason or '')[:60]}, {result.steps} steps"

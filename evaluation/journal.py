@@ -81,8 +81,8 @@ class Journal:
 
 
 def read_results(file: Path) -> tuple[dict[str, Any], dict[str, list[EpisodeResult]], float]:
-    """What a journal's file holds: its first line, the results of each part in the order of their ends, and the minutes
-    that they took."""
+    """Return what a journal's file holds: its first line, the results of each part in the order of their ends, and the
+    minutes that they took."""
     first, *lines = _complete_lines(file)
     parts: dict[str, list[EpisodeResult]] = {}
     for line in lines:
@@ -96,7 +96,7 @@ def _as_result(entry: dict[str, Any], frames: list[Any]) -> EpisodeResult:
 
 
 def film_name(part: str, result: EpisodeResult) -> str:
-    """The file of an episode's film."""
+    """Return the file of an episode's film."""
     outcome = "success" if result.success else "failure"
     return re.sub(r"\W+", "-", f"{part}-{result.task}-{result.seed}-{outcome}") + ".mp4"
 

@@ -8,7 +8,7 @@ from .record import ChainScores, EvaluationRecord
 
 
 def record_of_folder(folder: str | Path, policy: str | None = None) -> EvaluationRecord:
-    """The record of a worker's folder of results.
+    """Return the record of a worker's folder of results.
 
     Args:
         folder: what the worker was given as `--output`.

@@ -168,7 +168,7 @@ class EvaluationRecord:
 
     @classmethod
     def of_results(cls, results: list[EpisodeResult], **others: Any) -> Self:
-        """The record of the main episodes; `others` are the remaining fields."""
+        """Return the record of the main episodes; `others` are the remaining fields."""
         scores = TaskScores.of_results(results)
         return cls(
             **{
@@ -186,7 +186,7 @@ class EvaluationRecord:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`; an unknown or missing key raises TypeError or KeyError."""
+        """Return the inverse of `to_dict`; an unknown or missing key raises TypeError or KeyError."""
         content = dict(content)
         if "seed" in content:  # older records have one
             content["seeds"] = [content.pop("seed")]
@@ -226,7 +226,7 @@ class EvaluationRecord:
         return remarks
 
     def summary(self) -> str:
-        """A few lines for people."""
+        """Return a few lines for people."""
         lines = [f"{self.suite}: {_percent(self)}" if self.episodes else f"{self.suite}:"]
         width = max(map(len, [*self.per_task, *self.controls, *self.unseen]), default=0)
         for title, scores in (("task", self.per_task), ("control", self.controls), ("unseen", self.unseen)):
@@ -244,7 +244,7 @@ class EvaluationRecord:
 
 
 def episode_entry(result: EpisodeResult) -> dict[str, Any]:
-    """An episode as the record lists it."""
+    """Return an episode as the record lists it."""
     names = ("seed", "task", "instruction", "success", "steps")
     reason = None if result.reason is None else without_paths(result.reason)
     options = {"options": result.options} if result.options else {}
@@ -252,7 +252,7 @@ def episode_entry(result: EpisodeResult) -> dict[str, Any]:
 
 
 def without_paths(reason: str) -> str:
-    """The reason of a failure, paths of the machine cut down to their last part."""
+    """Return the reason of a failure, paths of the machine cut down to their last part."""
     return re.sub(r"(?:/[^\s/:'\"]+)+/([^\s/:'\"]+)", r"\1", reason)
 
 

@@ -33,7 +33,7 @@ class RobotTask:
     otherwise: Mapping[str, str] = field(default_factory=dict)
 
     def told(self, setting: str) -> str:
-        """The instruction in a setting; raises ValueError where the setting needs one of its own."""
+        """Return the instruction in a setting; raises ValueError where the setting needs one of its own."""
         if GENERALIZATION_SETTINGS[setting].told_otherwise and setting not in self.otherwise:
             raise ValueError(
                 f"task {self.name!r}: setting {setting!r} needs an instruction of its own, in otherwise[{setting!r}]."

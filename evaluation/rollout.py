@@ -296,7 +296,7 @@ class _Run:
             self.reset_policy(started, [row.seed for row in rows])
 
     def is_to_be_filmed(self, row: _Row) -> bool:
-        """Whether films of successes or of failures of the row's task are still wanted."""
+        """Return whether films of successes or of failures of the row's task are still wanted."""
         wanted = min(self.filmed[row.episode.task, outcome] for outcome in (True, False)) < self.films
         return wanted and row.number < FILMED * self.films
 
@@ -375,7 +375,7 @@ class _Run:
             self.finish(number, str(failure), crashed=True)
 
     def actions(self, running: dict[int, _Row]) -> np.ndarray:
-        """The policy's actions, float32 (running rows, action_dim)."""
+        """Return the policy's actions, float32 (running rows, action_dim)."""
         rows = list(running)
         if not self.names_rows:  # then it wants every row: idle ones get a copy of another's observation
             rows = [number if number in running else rows[0] for number in range(len(self.rows))]

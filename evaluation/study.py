@@ -124,7 +124,7 @@ def _pooled(outcomes: Any) -> tuple[int, int]:
 
 
 def cells(outcomes: Sequence[Outcome]) -> list[tuple[Variant, int, int]]:
-    """The variants, training seeds taken together, in the order in which they were run."""
+    """Return the variants, training seeds taken together, in the order in which they were run."""
     keys = list(dict.fromkeys((o.variant.structure, o.variant.window_size, o.variant.backbone) for o in outcomes))
     return [
         (

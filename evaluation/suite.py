@@ -29,7 +29,7 @@ class Conventions:
     grippers: tuple[tuple[int, float, float], ...] | None = None
 
     def unlike(self, contract: Any) -> list[str]:
-        """What a policy's contract says otherwise."""
+        """Return what a policy's contract says otherwise."""
         theirs = {name: getattr(contract, name) for name in ("rotation", "mode", "frame")}
         theirs["grippers"] = tuple((one.dim, one.open_value, one.closed_value) for one in contract.grippers)
         return [
@@ -100,7 +100,7 @@ class Suite:
         return episodes
 
     def shuffled(self, episodes: Iterable[Episode], tasks: Sequence[str]) -> list[Episode]:
-        """The same episodes, but the policy is told the words of another of `tasks`."""
+        """Return the same episodes, but the policy is told the words of another of `tasks`."""
         if len(tasks) < 2:
             raise ValueError(f"shuffled_instruction needs at least two tasks, got {list(tasks)}")
         shuffled = []

@@ -17,13 +17,13 @@ def register_suite(name: str, build: Callable[..., Suite]) -> None:
 
 
 def suite_names() -> list[str]:
-    """The names that `get_suite` knows."""
+    """Return the names that `get_suite` knows."""
     load_extensions()
     return sorted(_SUITES)
 
 
 def get_suite(name: str, **options: Any) -> Suite:
-    """The suite of that name, for example `get_suite("tabletop", image_size=96)`.
+    """Return the suite of that name, for example `get_suite("tabletop", image_size=96)`.
 
     Raises:
         ValueError: there is none; the message lists those that exist.

@@ -10,14 +10,14 @@ from ..evaluation.record import EvaluationRecord
 FILES = ("evaluation.json", "evaluations/*.json")
 
 
-def evaluation_records(folder: Path) -> dict[str, EvaluationRecord]:
+def read_evaluation_records(folder: Path) -> dict[str, EvaluationRecord]:
     """File name -> record, of all records in a checkpoint's folder."""
     files = [file for pattern in FILES for file in sorted(folder.glob(pattern))]
     return {file.relative_to(folder).as_posix(): EvaluationRecord.load(file) for file in files}
 
 
 def protocol(record: EvaluationRecord) -> str:
-    """How it was measured, in a line."""
+    """Return how it was measured, in a line."""
     low, high = record.interval
     parts = [
         f"{record.successes} of {record.episodes} episodes",
@@ -31,7 +31,7 @@ def protocol(record: EvaluationRecord) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def model_index(records: dict[str, EvaluationRecord]) -> list[EvalResult]:
+def make_model_index(records: dict[str, EvaluationRecord]) -> list[EvalResult]:
     """For the card's metadata: success of every record, and the average length of chains."""
     results = []
     for record in records.values():
@@ -65,7 +65,7 @@ def model_index(records: dict[str, EvaluationRecord]) -> list[EvalResult]:
 def write_eval_results(folder: Path) -> list[Path]:
     """Write `.eval_results/*.yaml`, a file per suite."""
     by_suite: dict[str, list[EvalResultEntry]] = {}
-    for record in evaluation_records(folder).values():
+    for record in read_evaluation_records(folder).values():
         scores = {"success_rate": record.success_rate}
         scores |= {f"success_rate/{task}": score.success_rate for task, score in record.per_task.items()}
         by_suite.setdefault(record.suite, []).extend(

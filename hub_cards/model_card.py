@@ -10,7 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ..configuration.action_contract import ActionContract
-from .evaluation_results import evaluation_records, model_index
+from .evaluation_results import make_model_index, read_evaluation_records
 from .structure_diagram import structure_diagram
 from .templates import section, template
 
@@ -28,7 +28,8 @@ def write_model_card(checkpoint: str | Path, **options: Any) -> Path:
 
 
 def is_generated(card: Path) -> bool:
-    """Whether a card is this package's, or one that transformers or PEFT put there before anybody wrote a word."""
+    """Return whether a card is this package's, or one that transformers or PEFT put there before anybody wrote a
+    word."""
     text = card.read_text(encoding="utf-8")
     return MARKER in text or "automatically generated" in text or "[More Information Needed]" in text
 
@@ -39,7 +40,7 @@ def render_model_card(
     license: str | None = None,
     datasets: list[str] | None = None,
 ) -> ModelCard:
-    """The card of a checkpoint folder.
+    """Return the card of a checkpoint folder.
 
     Args:
         checkpoint: holds `config.json`, and as far as there is one the processor, `evaluation.json`, `evaluations/`,
@@ -55,7 +56,7 @@ def render_model_card(
     config = json.loads((folder / "config.json").read_text())
     processor = (read_json(folder / "processor_config.json") or {}).get("robovlms", {})
     contracts = {name: ActionContract.from_dict(data) for name, data in processor.get("contracts", {}).items()}
-    records = evaluation_records(folder)
+    records = read_evaluation_records(folder)
     require_same_contract(records, contracts)
     adapter = read_json(folder / "adapter_config.json")
     structure = config["model_type"].removeprefix("robovlms_")
@@ -66,7 +67,7 @@ def render_model_card(
         base_model = None
     name = repo_id or folder.resolve().name
     before = ModelCard.load(folder / "README.md").data.to_dict() if (folder / "README.md").exists() else {}
-    found = [match[1] for one in contracts.values() if (match := FROM_THE_HUB.match(origin(one)))]
+    found = [match[1] for one in contracts.values() if (match := FROM_THE_HUB.match(read_origin(one)))]
     named: list[str] = list(dict.fromkeys([*(datasets or before.get("datasets") or []), *found]))
     data = ModelCardData(
         model_name=name.split("/")[-1],
@@ -77,14 +78,14 @@ def render_model_card(
         base_model_relation=None if base_model is None else "adapter" if adapter is not None else "finetune",
         datasets=named or None,
         tags=["robotics", "vla", "vision-language-action", "robovlms", config["vlm_config"]["model_type"], structure],
-        eval_results=model_index(records) or None,
+        eval_results=make_model_index(records) or None,
     )
     contract = next(iter(contracts.values()), None)
     pictures = sorted(file.name for file in (folder / "pictures").glob("*.*"))
     videos = sorted(file.name for file in (folder / "videos").glob("*.mp4"))
     curves = [picture for picture in pictures if picture.startswith("losses")]
-    films = [film(f"pictures/{picture}") for picture in pictures if picture not in curves]
-    films += [film(f"videos/{video}") for video in videos]
+    films = [show_film(f"pictures/{picture}") for picture in pictures if picture not in curves]
+    films += [show_film(f"videos/{video}") for video in videos]
     state = read_json(folder / "trainer_state.json")
     recipe = read_json(folder / "training_recipe.json") or {}
     versions = (read_json(folder / "checkpoint_record.json") or {}).get("versions", {})
@@ -95,18 +96,18 @@ def render_model_card(
         title=name.split("/")[-1],
         repo_id=name,
         class_name=(config.get("architectures") or [structure])[0],
-        base=base_words(base_model, config),
+        base=describe_base(base_model, config),
         with_versions=f" {processor['version']}" if "version" in processor else "",
         diagram=structure_diagram(config, contract),
-        observation=observation_words(contract),
-        instruction=instruction_words(recipe.get("instruction"), records),
+        observation=describe_observation(contract),
+        instruction=describe_instruction(recipe.get("instruction"), records),
         contract=section("contract", contracts=contracts, prompt_template=processor.get("prompt_template", "")),
         results=section("results", records=records, films=films),
         training=section(
             "training",
             state=state,
             recipe={name: value for name, value in recipe.items() if name != "instruction"},
-            last_losses=last_losses(state),
+            last_losses=read_last_losses(state),
             versions=versions,
             curves=curves,
         ),
@@ -127,12 +128,12 @@ def require_same_contract(records: dict[str, Any], contracts: dict[str, ActionCo
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """The content, or None where there is no file."""
+    """Return the content, or None where there is no file."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def is_repo_id(name: str) -> bool:
-    """Whether `name` can be one of the Hub's, and is no folder."""
+    """Return whether `name` can be one of the Hub's, and is no folder."""
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -140,41 +141,41 @@ def is_repo_id(name: str) -> bool:
     return "/" in name and not Path(name).exists()
 
 
-def origin(contract: ActionContract) -> str:
-    """Where the action's statistics come from."""
+def read_origin(contract: ActionContract) -> str:
+    """Return where the action's statistics come from."""
     return contract.action.statistics.origin if contract.action.statistics is not None else ""
 
 
-def base_words(base_model: str | None, config: dict[str, Any]) -> str:
-    """The vision-language model, in words."""
+def describe_base(base_model: str | None, config: dict[str, Any]) -> str:
+    """Return the vision-language model, in words."""
     if base_model is None:
         return f"a `{config['vlm_config']['model_type']}`"
     return f"[{base_model}](https://huggingface.co/{base_model})"
 
 
-def observation_words(contract: ActionContract | None) -> str:
-    """The observation of the usage example."""
+def describe_observation(contract: ActionContract | None) -> str:
+    """Return the observation of the usage example."""
     if contract is None:
         return "observation"
     images = ", ".join(f'"{camera.name}": image_{index}' for index, camera in enumerate(contract.cameras))
     return f'{{"images": {{{images}}}' + (', "state": state' if contract.state is not None else "") + "}"
 
 
-def instruction_words(trained: str | None, records: dict[str, Any]) -> str:
-    """The instruction of the usage example: of the training data, else of an evaluation, else a variable."""
+def describe_instruction(trained: str | None, records: dict[str, Any]) -> str:
+    """Return the instruction of the usage example: of the training data, else of an evaluation, else a variable."""
     tried = (episode["instruction"] for record in records.values() for episode in record.episode_list)
     found = trained if trained is not None else next(tried, None)
     return "instruction" if found is None else json.dumps(found, ensure_ascii=False)
 
 
-def film(path: str) -> str:
+def show_film(path: str) -> str:
     """Markdown of a picture or a film."""
     if path.endswith(".mp4"):
         return f'<video src="{path}" controls muted></video>'
     return f"![{Path(path).stem}]({path})"
 
 
-def last_losses(state: dict[str, Any] | None) -> dict[str, float]:
+def read_last_losses(state: dict[str, Any] | None) -> dict[str, float]:
     """Loss and its parts in the last log that has them."""
     logs = [entry for entry in (state or {}).get("log_history", []) if "loss" in entry]
     return {name: value for name, value in logs[-1].items() if name.endswith("loss")} if logs else {}

@@ -28,6 +28,6 @@ def render_page(template: Path, filters: dict[str, Callable[..., Any]] | None = 
 
 
 def data_url(picture: bytes | Path, kind: str = "png") -> str:
-    """A picture as the `src` of an image, so that the page holds it."""
+    """Return a picture as the `src` of an image, so that the page holds it."""
     content = picture.read_bytes() if isinstance(picture, Path) else picture
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

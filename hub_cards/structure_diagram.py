@@ -6,7 +6,7 @@ from ..configuration.action_contract import ActionContract
 
 
 def structure_diagram(config: dict[str, Any], contract: ActionContract | None) -> str:
-    """A few lines; `config` is the content of `config.json`."""
+    """Return a few lines; `config` is the content of `config.json`."""
     structure = config["model_type"].removeprefix("robovlms_")
     vlm, head = config["vlm_config"]["model_type"], config["head_config"]["type"]
     window, tokens = config["window_size"], config["num_action_tokens"]

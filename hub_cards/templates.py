@@ -11,10 +11,10 @@ ENVIRONMENT.filters["number"] = lambda value: f"{value:.4g}"
 
 
 def template(name: str) -> str:
-    """The text of a template."""
+    """Return the text of a template."""
     return Path(__file__).with_name(f"{name}.md.jinja").read_text(encoding="utf-8")
 
 
 def section(name: str, **facts: Any) -> str:
-    """A rendered part of a card; a fact that the template names and nobody gives is an error."""
+    """Return a rendered part of a card; a fact that the template names and nobody gives is an error."""
     return ENVIRONMENT.from_string(template(name)).render(**facts).strip()

@@ -50,7 +50,7 @@ class Batcher:
         self._last_seen: dict[object, float] = {}
 
     async def submit(self, client: object, request: ChunkRequest, cache: VLACache) -> Answer:
-        """The answer to one request of one client; raises what the model raises."""
+        """Return the answer to one request of one client; raises what the model raises."""
         waiting = _Waiting(client, request, cache, asyncio.get_running_loop().create_future())
         self._last_seen[client] = time.monotonic()
         await self._queue.put(waiting)

@@ -93,7 +93,7 @@ class ChunkPredictor:
         return getattr(head, "samples", False)
 
     def new_cache(self, rows: int = 1) -> VLACache:
-        """An empty memory of `rows` episodes."""
+        """Return an empty memory of `rows` episodes."""
         return self.model.new_cache(rows)
 
     @torch.inference_mode()
@@ -129,8 +129,8 @@ class ChunkPredictor:
     def answer(
         self, requests: Sequence[ChunkRequest], caches: Sequence[VLACache]
     ) -> tuple[np.ndarray, list[VLACache]]:
-        """The chunks of several robots at once, `(requests, chunk, action_dim)`, and their new caches (the given ones
-        stay as they are)."""
+        """Return the chunks of several robots at once, `(requests, chunk, action_dim)`, and their new caches (the
+        given ones stay as they are)."""
         caches = list(caches)
         for distance in range(max(len(request.history) for request in requests), 0, -1):
             rows = [row for row, request in enumerate(requests) if len(request.history) >= distance]
@@ -176,8 +176,8 @@ class ChunkPredictor:
 
 
 def stack_states(observations: Sequence[Observation], contract: ActionContract) -> np.ndarray | None:
-    """The observations' states `(rows, state_dim)`, for the policy's eyes or for its contract's transform; None where the
-    contract has none. Raises ValueError naming the rows that lack it."""
+    """Return the observations' states `(rows, state_dim)`, for the policy's eyes or for its contract's transform; None
+    where the contract has none. Raises ValueError naming the rows that lack it."""
     if contract.state is None:
         return None
     if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:

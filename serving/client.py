@@ -154,7 +154,7 @@ class PolicyClient:
         running: np.ndarray | None = None,
         delay: int = 0,
     ) -> np.ndarray:
-        """A new chunk, `(chunk, action_dim)` in the robot's units.
+        """Return a new chunk, `(chunk, action_dim)` in the robot's units.
 
         Args:
             observation: `{"images": {camera: picture}, "state": (state_dim,)}`. A picture is uint8 or floats in [0, 1],
@@ -188,8 +188,8 @@ class PolicyClient:
         self._new_episode = True
 
     def select_action(self, observation: Mapping[str, Any], instruction: str) -> np.ndarray:
-        """The next action, `(action_dim,)`: call it once per control step. Like `robovlms.Policy`, it sends an observation
-        when the policy wants one and executes `n_action_steps` of each chunk."""
+        """Return the next action, `(action_dim,)`: call it once per control step. Like `robovlms.Policy`, it sends an
+        observation when the policy wants one and executes `n_action_steps` of each chunk."""
         executed = self._n_action_steps or self.contract["n_action_steps"]
         interval = self.contract["history_stride"] if self._has_history() else executed
         if self._step % interval == 0:
@@ -293,7 +293,8 @@ def packb(message: Any) -> bytes:
 
 
 def unpackb(data: bytes) -> Any:
-    """The inverse of `packb`; arrays are read-only views of `data`. Builds nothing but plain data and arrays of numbers.
+    """Return the inverse of `packb`; arrays are read-only views of `data`. Builds nothing but plain data and arrays of
+    numbers.
 
     Raises:
         ValueError: for anything else.

@@ -70,8 +70,8 @@ class ObservationLayout:
     def of_contract(
         cls, contract: ActionContract, resize: Resize = "refuse", limits: ServerLimits | None = None
     ) -> Self:
-        """The common layouts. A camera is found by its own name; the policy's only camera that looks from outside, and
-        its only one at the wrist, by the names that the common layouts give to these."""
+        """Return the common layouts. A camera is found by its own name; the policy's only camera that looks from
+        outside, and its only one at the wrist, by the names that the common layouts give to these."""
         at_wrist = {name: any(word in name.lower() for word in WRIST_WORDS) for name in contract.camera_names}
         if len(at_wrist) == 1:
             at_wrist = dict.fromkeys(at_wrist, False)  # a single-camera policy takes the main image
@@ -85,7 +85,8 @@ class ObservationLayout:
         return cls(contract, cameras, state=state, resize=resize, limits=limits or ServerLimits())
 
     def with_keys(self, table: Mapping[str, str]) -> Self:
-        """A layout in which `table` says under which key a camera, "state" or "prompt" comes, and under no other.
+        """Return a layout in which `table` says under which key a camera, "state" or "prompt" comes, and under no
+        other.
 
         Raises:
             ValueError: naming what is no input of this policy.
@@ -108,7 +109,7 @@ class ObservationLayout:
         }
 
     def observation(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The policy's observation in a client's.
+        """Return the policy's observation in a client's.
 
         Raises:
             BadRequest: saying what is missing or wrong.
@@ -126,7 +127,7 @@ class ObservationLayout:
         return observation
 
     def instruction(self, message: Mapping[str, Any]) -> str:
-        """The instruction in a client's observation; raises BadRequest."""
+        """Return the instruction in a client's observation; raises BadRequest."""
         key, value = self._first(message, self.prompt, "the instruction")
         with refusing():
             value = read_instruction(value, key)

@@ -81,7 +81,8 @@ def read_state(value: Any, state: VectorSpec, name: str) -> np.ndarray:
 
 
 def read_instruction(value: Any, name: str) -> str:
-    """A sentence. Raises ValueError, naming it, for anything but a text (bytes, None, numbers, lists), and for none."""
+    """Return a sentence. Raises ValueError, naming it, for anything but a text (bytes, None, numbers, lists), and for
+    none."""
     if not isinstance(value, str) or not value.strip():
         hint = ": decode it" if isinstance(value, bytes) else ""
         raise ValueError(f"{name!r} must be a sentence, got {described(value)}{hint}.")
@@ -95,12 +96,12 @@ def require_resize(resize: str) -> None:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """An array of an array, a PIL image, numbers, or a tensor on any device."""
+    """Return an array of an array, a PIL image, numbers, or a tensor on any device."""
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def described(value: Any) -> str:
-    """What was got, for an error."""
+    """Return what was got, for an error."""
     if isinstance(value, np.ndarray) or hasattr(value, "detach"):
         return f"an array of {value.dtype} {tuple(value.shape)}"
     return f"{type(value).__name__} {str(value)[:50]!r}"

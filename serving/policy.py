@@ -81,8 +81,8 @@ class Policy:
     def select_action(
         self, observation: Observation | Sequence[Observation], instruction: str | Sequence[str]
     ) -> np.ndarray:
-        """The next action in the robot's units, `(action_dim,)`; for lists of observations and instructions, one row
-        each, `(rows, action_dim)`.
+        """Return the next action in the robot's units, `(action_dim,)`; for lists of observations and instructions,
+        one row each, `(rows, action_dim)`.
 
         Args:
             observation: `{"images": {camera: picture}, "state": (state_dim,)}`. A picture is uint8 or floats in [0, 1],

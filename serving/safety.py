@@ -87,7 +87,7 @@ class SafetyEnvelope:
         position: np.ndarray | None = None,
         observation_age: float = 0.0,
     ) -> np.ndarray:
-        """The action to execute, `(action_dim,)`: the given one, or the nearest within the limits.
+        """Return the action to execute, `(action_dim,)`: the given one, or the nearest within the limits.
 
         Args:
             state: the contract's, for a workspace of displacements.
@@ -126,7 +126,7 @@ class SafetyEnvelope:
         return allowed.astype(np.float32)
 
     def hold(self, last: np.ndarray | None, position: np.ndarray | None = None) -> np.ndarray | None:
-        """The command that keeps the robot where it is, `(action_dim,)`, within the limits.
+        """Return the command that keeps the robot where it is, `(action_dim,)`, within the limits.
 
         No displacement or velocity; of absolute actions the last target again, brought within the lead of where the robot
         is, or where it is if nothing was sent yet. It never raises for a limit and heeds no acceleration: it is how the

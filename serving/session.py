@@ -20,7 +20,7 @@ class Session:
         self.previous_total_ms: float | None = None
 
     def request(self, message: Any) -> tuple[ChunkRequest, VLACache]:
-        """What a decoded message asks for, and the memory with which to answer it. Changes nothing.
+        """Return what a decoded message asks for, and the memory with which to answer it. Changes nothing.
 
         Raises:
             BadRequest: saying what is missing or wrong.

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
-from robovlms.commands.convert_original import calvin_contract
+from robovlms.commands.convert_original import make_calvin_contract
 from robovlms.modeling_robovlms.conversion_original import convert_original, reference_inputs
 from robovlms.processing.normalization import ActionNormalizer
 from robovlms.processing.uniform_action_tokenizer import UniformActionTokenizer, original_token_ids
@@ -92,7 +92,7 @@ def test_streaming_step_by_step(name, source, golden):
     torch.testing.assert_close(actions[..., :6], poses, **close)
     torch.testing.assert_close(actions[..., 6:], torch.tanh(grippers / 2), **close)
     if source == "wrapper" and config["act_head"]["history_type"] == "post":  # "pre" executed the oldest frame's
-        executed = ActionNormalizer(calvin_contract(config)).decode(actions[0, :, 0].numpy())
+        executed = ActionNormalizer(make_calvin_contract(config)).decode(actions[0, :, 0].numpy())
         np.testing.assert_allclose(executed, expected["wrapper.env_action"].numpy(), **close)
 
 
@@ -138,7 +138,7 @@ def test_action_tokens(helpers):
 
 def test_normalisation_and_images(helpers, golden):
     values, _ = helpers
-    contract = calvin_contract(golden("kosmos_onestep_fc")["config"])
+    contract = make_calvin_contract(golden("kosmos_onestep_fc")["config"])
     normalizer = ActionNormalizer(contract)
     pose = slice(0, 6)
     ours = normalizer.encode(values["norm.in"].numpy())[:, pose]

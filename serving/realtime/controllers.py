@@ -32,7 +32,7 @@ class Controller(Protocol):
         """Wait, while the robot stands still, for what the first `step` would wait for."""
 
     def step(self, observation: Observation, instruction: str) -> np.ndarray:
-        """The action for this control step, `(action_dim,)` in the robot's units."""
+        """Return the action for this control step, `(action_dim,)` in the robot's units."""
         ...
 
     def note_executed(self, action: np.ndarray) -> None:

@@ -15,8 +15,8 @@ class DeadlineMissed(RuntimeError):
 
 
 def holding_action(contract: ActionContract, last: np.ndarray) -> np.ndarray:
-    """The action that keeps the robot where it is: no displacement or velocity, or the last target again where actions
-    are absolute. Grippers, declared or so called, stay as they are.
+    """Return the action that keeps the robot where it is: no displacement or velocity, or the last target again where
+    actions are absolute. Grippers, declared or so called, stay as they are.
 
     Raises:
         ValueError: the contract's mode is unknown.

@@ -36,7 +36,7 @@ class ChunkSource(Protocol):
         running: np.ndarray | None = None,
         delay: int = 0,
     ) -> np.ndarray:
-        """A chunk in the robot's units, `(chunk, action_dim)`; arguments as in `PolicyClient.predict`."""
+        """Return a chunk in the robot's units, `(chunk, action_dim)`; arguments as in `PolicyClient.predict`."""
         ...
 
 
@@ -89,7 +89,7 @@ class DelayedChunks:
 
 
 def as_chunk_source(policy: Any) -> ChunkSource:
-    """A chunk source of a `ChunkPredictor`, a `Policy`, a `PolicyClient`, or what is one already."""
+    """Return a chunk source of a `ChunkPredictor`, a `Policy`, a `PolicyClient`, or what is one already."""
     if isinstance(policy, PolicyClient):
         return RemoteChunks(policy)
     predictor = getattr(policy, "predictor", policy)

@@ -33,7 +33,8 @@ class ActionTimeline:
         self._chunks.append((start, np.asarray(chunk, dtype=np.float32)))
 
     def get(self, step: int) -> np.ndarray | None:
-        """The action due at a step, `(action_dim,)`; None where no chunk reaches. What lies before is forgotten."""
+        """Return the action due at a step, `(action_dim,)`; None where no chunk reaches. What lies before is
+        forgotten."""
         self._chunks = [(start, chunk) for start, chunk in self._chunks if start + len(chunk) > step]
         covering = [chunk[step - start] for start, chunk in self._chunks if start <= step]
         if not covering:
@@ -48,7 +49,7 @@ class ActionTimeline:
         return mean
 
     def running(self, step: int) -> np.ndarray:
-        """What is left of the newest chunk from a step on, `(steps, action_dim)`, perhaps nothing."""
+        """Return what is left of the newest chunk from a step on, `(steps, action_dim)`, perhaps nothing."""
         if not self._chunks:
             return np.zeros((0, self.contract.action_dim), dtype=np.float32)
         start, chunk = self._chunks[-1]

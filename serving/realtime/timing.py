@@ -53,7 +53,7 @@ class ControlTimes:
         }
 
     def summary(self) -> str:
-        """A few lines for people."""
+        """Return a few lines for people."""
         report = self.to_dict()
         lines = [
             f"{self.steps} control steps at {1 / self.period:g} Hz, {self.missed} without an action, "

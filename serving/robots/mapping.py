@@ -52,17 +52,17 @@ class RobotMapping:
         return found
 
     def observation(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """The policy's observation in a robot's; raises ValueError for what is not as the contract says."""
+        """Return the policy's observation in a robot's; raises ValueError for what is not as the contract says."""
         message: dict[str, Any] = {"images": {name: raw[key] for name, key in self.cameras.items()}}
         if self.state:
             message["state"] = np.array([float(raw[key]) for key in self.state.values()])
         return self._layout.observation(message)
 
     def position(self, raw: Mapping[str, Any]) -> np.ndarray | None:
-        """What the action's dimensions are now, `(action_dim,)`; None where the robot does not tell."""
+        """Return what the action's dimensions are now, `(action_dim,)`; None where the robot does not tell."""
         keys = list(self.action.values())
         return np.array([float(raw[key]) for key in keys]) if all(key in raw for key in keys) else None
 
     def command(self, action: np.ndarray) -> dict[str, float]:
-        """An action `(action_dim,)` as the robot takes it."""
+        """Return an action `(action_dim,)` as the robot takes it."""
         return {key: float(value) for key, value in zip(self.action.values(), action, strict=True)}

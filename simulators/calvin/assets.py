@@ -28,7 +28,7 @@ def block_file(color: str, size: str) -> str:
 
 
 def find_assets(folder: str | Path | None, scene: Scene) -> Path:
-    """The folder that holds the models of a scene.
+    """Return the folder that holds the models of a scene.
 
     Args:
         folder: a checkout of calvin_env or of calvin, or the `data` folder in it; the environment variable
@@ -55,7 +55,7 @@ def find_assets(folder: str | Path | None, scene: Scene) -> Path:
 
 
 def scene_files(scene: Scene) -> list[str]:
-    """The model files of a scene, relative to the assets' folder."""
+    """Return the model files of a scene, relative to the assets' folder."""
     return [ROBOT, *(block_file(*block) for block in scene.blocks.items()), table_file(scene), PLANE]
 
 

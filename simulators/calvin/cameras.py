@@ -48,7 +48,7 @@ class Cameras:
         }
 
     def image(self, camera: str, size: int) -> np.ndarray:
-        """What one camera sees, uint8 (size, size, 3)."""
+        """Return what one camera sees, uint8 (size, size, 3)."""
         view = self._static_view if camera == "static" else self._gripper_view()
         *_, pixels, _, _ = self._bullet.getCameraImage(
             width=size, height=size, viewMatrix=view, projectionMatrix=self._projections[camera], **self._light

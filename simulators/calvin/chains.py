@@ -37,7 +37,7 @@ class Chain:
 
 
 def published_chains() -> list[Chain]:
-    """The 1000 chains of every published score, in their order."""
+    """Return the 1000 chains of every published score, in their order."""
     rows = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return [Chain(state, tuple(TASKS[number] for number in tasks)) for state, *tasks in rows]
 
@@ -64,7 +64,7 @@ def generate_chains(count: int = NUM_CHAINS) -> list[Chain]:
 
 
 def is_possible(condition: Condition, tasks: Sequence[str]) -> bool:
-    """Whether tasks can be asked for one after the other, no two being of the same category."""
+    """Return whether tasks can be asked for one after the other, no two being of the same category."""
     if len({category(task) for task in tasks}) < len(tasks):
         return False
     now: Condition | None = condition
@@ -77,7 +77,7 @@ def is_possible(condition: Condition, tasks: Sequence[str]) -> bool:
 
 @cache
 def category(task: str) -> str:
-    """What a chain has at most one of."""
+    """Return what a chain has at most one of."""
     verb, *_, last = task.split("_")
     if task == "push_into_drawer":
         return task

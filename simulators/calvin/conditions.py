@@ -20,7 +20,8 @@ _CHOICES: dict[str, tuple[int | str, ...]] = {
 
 
 def initial_conditions() -> list[Condition]:
-    """The 192 conditions in which chains begin: one or two blocks on the table, at most one at each end of the slider."""
+    """Return the 192 conditions in which chains begin: one or two blocks on the table, at most one at each end of the
+    slider."""
     found = []
     for values in product(*_CHOICES.values()):
         if values.count("table") in (1, 2) and values.count("slider_right") < 2 and values.count("slider_left") < 2:
@@ -75,7 +76,8 @@ RULES = _rules()
 
 
 def after(condition: Condition, task: str) -> Condition | None:
-    """The condition once a task is done, or None where the task can't be asked for (not exactly one rule fits)."""
+    """Return the condition once a task is done, or None where the task can't be asked for (not exactly one rule
+    fits)."""
     effects = [
         effect for needed, effect in RULES[task] if all(condition[name] == value for name, value in needed.items())
     ]

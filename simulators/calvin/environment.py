@@ -160,21 +160,21 @@ class CalvinEnv(InstructedEnv):
         return self.task is not None and DETECTORS[self.task](self._start, self._now)
 
     def observe(self) -> dict[str, Any]:
-        """The present observation, without stepping."""
+        """Return the present observation, without stepping."""
         state = self._simulation.robot.observation.astype(np.float32)
         images = {name: self._simulation.cameras.image(name, size) for name, size in self.cameras.items()}
         return {"images": images, "state": state} if images else {"state": state}
 
     def snapshot(self) -> Snapshot:
-        """What the task detectors see now; `tasks.detect` compares two of them."""
+        """Return what the task detectors see now; `tasks.detect` compares two of them."""
         return self._simulation.snapshot()
 
     def image(self, camera: str) -> np.ndarray:
-        """What a camera sees now, at its published size, whether observations show it or not."""
+        """Return what a camera sees now, at its published size, whether observations show it or not."""
         return self._simulation.cameras.image(camera, CAMERAS[camera])
 
     def render(self) -> np.ndarray | None:
-        """The static camera's view, uint8 (render_size, render_size, 3), or None without a render mode."""
+        """Return the static camera's view, uint8 (render_size, render_size, 3), or None without a render mode."""
         if self.render_mode is None:
             return None
         return self._simulation.cameras.image("static", self.render_size)

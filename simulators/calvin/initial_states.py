@@ -21,7 +21,7 @@ YAW = (np.pi / 2 - np.pi / 8, np.pi / 2 + np.pi / 8)
 
 
 def initial_state(condition: Condition) -> tuple[np.ndarray, np.ndarray]:
-    """The `robot_obs` (15,) and `scene_obs` (24,) with which a chain begins.
+    """Return the `robot_obs` (15,) and `scene_obs` (24,) with which a chain begins.
 
     They are made for scene D; in scenes B and C the blocks' places on the slider don't fit the table.
     """
@@ -43,7 +43,7 @@ def initial_state(condition: Condition) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seed_of(condition: Condition) -> int:
-    """The seed of a condition's spots and yaws: pyhash 0.9.3's 32-bit FNV-1 of how Python prints its values.
+    """Return the seed of a condition's spots and yaws: pyhash 0.9.3's 32-bit FNV-1 of how Python prints its values.
 
     That hash starts from 0 instead of FNV's offset and reads the text as UTF-16; others give other scenes.
     """

@@ -12,7 +12,7 @@ LOADING_SEED = 0
 
 
 def random_poses(scene: Scene, generator: np.random.Generator) -> list[Pose]:
-    """A pose for each block of a scene: a surface, a place on it, any yaw; or the scene's fixed starts."""
+    """Return a pose for each block of a scene: a surface, a place on it, any yaw; or the scene's fixed starts."""
     if scene.fixed is not None:
         return [(position, (0.0, 0.0, yaw)) for position, yaw in (scene.fixed[color] for color in scene.blocks)]
     poses: list[Pose] = []
@@ -24,7 +24,7 @@ def random_poses(scene: Scene, generator: np.random.Generator) -> list[Pose]:
 
 
 def loading_poses(scene: Scene) -> list[Pose]:
-    """Where blocks are when they are loaded, before any reset.
+    """Return where blocks are when they are loaded, before any reset.
 
     It matters to the last bits: where bodies first were decides in which order Bullet solves their contacts. With this
     seed, the original's recorded trajectories come out exactly.

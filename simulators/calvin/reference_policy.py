@@ -66,7 +66,7 @@ class _Plan:
             self.waypoints = [np.array(waypoint) for waypoint in (*detour, *WAYPOINTS[task])]
 
     def act(self, position: np.ndarray) -> np.ndarray:
-        """One action towards the next waypoint."""
+        """Return one action towards the next waypoint."""
         if not self.waypoints:
             return np.array([0, 0, 0, 0, 0, 0, self.gripper])
         offset = self.waypoints[0] - position

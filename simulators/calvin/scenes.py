@@ -76,7 +76,7 @@ SCENES = {
 
 
 def get_scene(name: str) -> Scene:
-    """The scene of that name.
+    """Return the scene of that name.
 
     Raises:
         ValueError: there is none; the message lists those that exist.

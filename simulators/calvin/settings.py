@@ -26,7 +26,7 @@ def check_setting(setting: str) -> str:
 
 
 def sentences(task: str, setting: str) -> tuple[str, ...]:
-    """The ways to ask for a task in a setting."""
+    """Return the ways to ask for a task in a setting."""
     if setting == "unseen_paraphrases":
         return PARAPHRASES[task]
     sentence = INSTRUCTIONS[task]

@@ -73,7 +73,7 @@ class Simulation:
         self._names |= {body: color for color, body in self.blocks.items()}
 
     def looking_like(self, appearance: Appearance) -> "Simulation":
-        """The same scene with another appearance: a simulation of its own, in the place of this one."""
+        """Return the same scene with another appearance: a simulation of its own, in the place of this one."""
         self.close()
         return Simulation(self.scene, self._assets, self.renderer, appearance)
 
@@ -124,7 +124,7 @@ class Simulation:
         return np.array(values)
 
     def snapshot(self) -> Snapshot:
-        """What the task detectors need to know of this moment."""
+        """Return what the task detectors need to know of this moment."""
         slide, drawer, *_ = self.table.observation
         return Snapshot(
             slide=slide,

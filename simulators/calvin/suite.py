@@ -47,7 +47,7 @@ class CalvinSuite(Suite):
         return [_in_setting(self.setting, episode) for episode in episodes]
 
     def chains(self, tasks: Sequence[str], count: int, length: int, seed: int) -> list[Episode]:
-        """The first `count` of the published chains; `tasks` and `seed` don't matter.
+        """Return the first `count` of the published chains; `tasks` and `seed` don't matter.
 
         Raises:
             ValueError: more chains, or longer ones, than there are.

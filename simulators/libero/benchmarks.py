@@ -38,7 +38,7 @@ class LiberoTask:
 
 
 def base_of(benchmark: str) -> str:
-    """The standard benchmark that a perturbed one comes from."""
+    """Return the standard benchmark that a perturbed one comes from."""
     return next(name for name in STANDARD if benchmark == name or benchmark.startswith(f"{name}_"))
 
 
@@ -87,6 +87,6 @@ def benchmark_tasks(benchmark: str) -> dict[str, LiberoTask]:
 
 
 def sentence_of(scene: Path) -> str:
-    """What a scene's file says is asked for."""
+    """Return what a scene's file says is asked for."""
     (sentence,) = re.findall(r"\(:language\s+([^)]*)\)", scene.read_text(encoding="utf-8"))
     return " ".join(sentence.split())

@@ -107,7 +107,7 @@ class LiberoEnv(InstructedEnv):
         return self._simulation.step(np.clip(action, -1.0, 1.0))
 
     def observe(self) -> dict[str, Any]:
-        """The present observation, without stepping."""
+        """Return the present observation, without stepping."""
         seen: dict[str, Any] = {"state": self._simulation.state()}
         if self.cameras:
             seen["images"] = {camera: self._simulation.image(camera, self.image_size) for camera in self.cameras}
@@ -116,7 +116,7 @@ class LiberoEnv(InstructedEnv):
         return seen
 
     def render(self) -> np.ndarray | None:
-        """The outer camera's view, uint8 (render_size, render_size, 3)."""
+        """Return the outer camera's view, uint8 (render_size, render_size, 3)."""
         if self.render_mode is None or self.task is None:
             return None
         return self._simulation.image("agentview", self.render_size)

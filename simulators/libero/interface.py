@@ -21,8 +21,8 @@ MAX_STEPS = {"libero_spatial": 220, "libero_object": 280, "libero_goal": 300, "l
 
 
 def axis_angle(quaternion: np.ndarray) -> np.ndarray:
-    """The rotation vector (3,) of a quaternion (x, y, z, w), as published policies' states have it: of q and -q, which are
-    the same rotation, the one that is given counts, so angles reach up to 2 pi."""
+    """Return the rotation vector (3,) of a quaternion (x, y, z, w), as published policies' states have it: of q and
+    -q, which are the same rotation, the one that is given counts, so angles reach up to 2 pi."""
     w = float(np.clip(quaternion[3], -1.0, 1.0))
     sine = np.sqrt(1.0 - w * w)
     if np.isclose(sine, 0.0):

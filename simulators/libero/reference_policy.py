@@ -59,7 +59,7 @@ class ReferencePolicy:
 
 
 def named(instruction: str) -> str:
-    """What is to be put into the basket, as the simulator names it."""
+    """Return what is to be put into the basket, as the simulator names it."""
     found = re.match(r"pick up the (.+) and place it in the basket$", instruction)
     if found is None:
         raise ValueError(f"instruction: the reference policy does libero_object alone, got {instruction!r}")

@@ -60,7 +60,7 @@ SETTINGS = ("seen", *LOOKS, "unseen_paraphrases")
 
 
 def paraphrase(sentence: str) -> str:
-    """The sentence with other verbs."""
+    """Return the sentence with other verbs."""
     for known, other in VERBS:
         sentence = re.sub(rf"\b{known}\b", other, sentence, flags=re.IGNORECASE)
     return sentence

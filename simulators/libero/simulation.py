@@ -67,7 +67,7 @@ class Simulation:
         return np.concatenate([hand, turned, self._seen["robot0_gripper_qpos"]]).astype(np.float32)
 
     def positions(self) -> dict[str, np.ndarray]:
-        """Where things are (m)."""
+        """Return where things are (m)."""
         ends = ("_to_robot0_eef_pos", "robot0_eef_pos", "joint_pos")
         return {
             name.removesuffix("_pos"): np.array(value)
@@ -76,7 +76,7 @@ class Simulation:
         }
 
     def image(self, camera: str, size: int) -> np.ndarray:
-        """A picture, uint8 (size, size, 3)."""
+        """Return a picture, uint8 (size, size, 3)."""
         picture = self._env.sim.render(camera_name=CAMERAS[camera], width=size, height=size)
         return np.ascontiguousarray(picture[self.flip])
 
@@ -86,7 +86,7 @@ class Simulation:
 
 
 def without_multisampling(xml: str) -> str:
-    """The scene with one sample per pixel and no shadow map."""
+    """Return the scene with one sample per pixel and no shadow map."""
     quality = '<quality offsamples="0" shadowsize="0"/>'
     changed, count = re.subn(r"<quality[^>]*/>", quality, xml)
     if count:

@@ -35,7 +35,7 @@ def libero_suite(
     privileged: bool = False,
     render_size: int = 256,
 ) -> FixedStartsSuite:
-    """A benchmark of LIBERO or LIBERO-PRO; for the options see `LiberoEnv`.
+    """Return a benchmark of LIBERO or LIBERO-PRO; for the options see `LiberoEnv`.
 
     Raises:
         ValueError: unknown or incomplete benchmark, unknown options.

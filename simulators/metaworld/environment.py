@@ -135,7 +135,7 @@ class MetaWorldEnv(InstructedEnv):
         return success
 
     def observe(self) -> dict[str, Any]:
-        """The present observation, without stepping."""
+        """Return the present observation, without stepping."""
         seen: dict[str, Any] = {"state": self._observed[: len(STATE_NAMES)].astype(np.float32)}
         if self.cameras:
             seen["images"] = {camera: self._simulation.image(camera, self.image_size) for camera in self.cameras}
@@ -144,7 +144,8 @@ class MetaWorldEnv(InstructedEnv):
         return seen
 
     def render(self) -> np.ndarray | None:
-        """The first camera's view (that of "corner2" where there is none), uint8 (render_size, render_size, 3)."""
+        """Return the first camera's view (that of "corner2" where there is none), uint8 (render_size, render_size,
+        3)."""
         if self.render_mode is None or self.task is None:
             return None
         return self._simulation.image(self.cameras[0] if self.cameras else "corner2", self.render_size)

@@ -19,7 +19,7 @@ class MetaWorldExpert:
     def select_action(
         self, observation: Sequence[Mapping[str, Any]], instruction: Sequence[str], rows: Sequence[int]
     ) -> np.ndarray:
-        """The experts' actions, float32 (N, 4).
+        """Return the experts' actions, float32 (N, 4).
 
         Raises:
             ValueError: the observations say nothing privileged.
@@ -28,7 +28,8 @@ class MetaWorldExpert:
 
 
 def expert_action(observation: Mapping[str, Any]) -> np.ndarray:
-    """The action, float32 (4,) in [-1, 1], of the scripted expert for one observation of a privileged environment.
+    """Return the action, float32 (4,) in [-1, 1], of the scripted expert for one observation of a privileged
+    environment.
 
     Raises:
         ValueError: the observation says nothing privileged.

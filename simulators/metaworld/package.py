@@ -11,7 +11,7 @@ import numpy as np
 
 @cache
 def load_metaworld() -> ModuleType:
-    """The package; `choose_backend` must have run, because it imports MuJoCo.
+    """Return the package; `choose_backend` must have run, because it imports MuJoCo.
 
     Raises:
         ImportError: it isn't installed; the message says how to install it.
@@ -28,12 +28,12 @@ def load_metaworld() -> ModuleType:
 
 
 def mt10() -> tuple[str, ...]:
-    """The ten tasks of MT10."""
+    """Return the ten tasks of MT10."""
     return tuple(load_metaworld().env_dict.MT10_V3)
 
 
 def mt50() -> tuple[str, ...]:
-    """All fifty tasks."""
+    """Return all fifty tasks."""
     return tuple(load_metaworld().env_dict.ALL_V3_ENVIRONMENTS)
 
 
@@ -51,7 +51,7 @@ def expert_class(task: str) -> Any:
 
 
 def task_with(task: str, placement: np.ndarray) -> Any:
-    """What `set_task` of Meta-World's environments takes: the places of an episode, its goal to be seen."""
+    """Return what `set_task` of Meta-World's environments takes: the places of an episode, its goal to be seen."""
     from metaworld.types import Task
 
     content = {"env_cls": environment_class(task), "rand_vec": placement, "partially_observable": False}

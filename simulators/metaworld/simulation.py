@@ -63,7 +63,7 @@ class Simulation:
         return observation, float(reward), bool(info["success"])
 
     def image(self, camera: str, size: int) -> np.ndarray:
-        """What a camera sees now, upright, uint8 (size, size, 3)."""
+        """Return what a camera sees now, upright, uint8 (size, size, 3)."""
         if self._renderer is None:
             self._renderer = CameraRenderer(
                 self._env.model,

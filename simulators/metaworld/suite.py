@@ -30,7 +30,7 @@ def metaworld_suite(
     privileged: bool = False,
     render_size: int = 256,
 ) -> Suite:
-    """The Meta-World suite.
+    """Return the Meta-World suite.
 
     Args:
         cameras: those that the policy sees, upright; "corner4" is what LeRobot's datasets and checkpoints show.

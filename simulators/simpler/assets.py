@@ -25,7 +25,7 @@ class MissingAssetsError(FileNotFoundError):
 
 
 def assets_folder() -> Path:
-    """The folder under which ManiSkill looks for its downloads."""
+    """Return the folder under which ManiSkill looks for its downloads."""
     return Path(os.environ.get(VARIABLE) or Path.home() / ".maniskill").expanduser()
 
 

@@ -109,7 +109,7 @@ class SimplerWidowXEnv(InstructedEnv):
         self._judged = {name: value[0].item() for name, value in info.items()}
 
     def render(self) -> np.ndarray | None:
-        """The camera's last picture, uint8 (480, 640, 3), or None without a render mode."""
+        """Return the camera's last picture, uint8 (480, 640, 3), or None without a render mode."""
         return self._picture if self.render_mode is not None else None
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class SimplerWidowXEnv(InstructedEnv):
 
 
 def robot_action(action: np.ndarray) -> np.ndarray:
-    """An action (7,) as ManiSkill's controller takes it, float32 (7,).
+    """Return an action (7,) as ManiSkill's controller takes it, float32 (7,).
 
     The controller multiplies rotations about x, y and z in another order, so the angles change; the rotation doesn't.
 

@@ -18,7 +18,7 @@ BOX = sapien.Pose([-2.0634, -2.8313, TABLE_HEIGHT - BOX_HALF[2]])
 
 
 def make_scene(task: SimplerTask, table: Table, photograph: bool) -> gymnasium.Env:
-    """The scene of a task on the CPU, with the camera's pictures and their segmentation as observations."""
+    """Return the scene of a task on the CPU, with the camera's pictures and their segmentation as observations."""
     published: Any = REGISTERED_ENVS[task.environment].cls
     changes: dict[str, Any] = {
         "__init__": _with_pictures_of_its_own(published),

@@ -85,7 +85,7 @@ TASKS: dict[str, SimplerTask] = {
 
 
 def get_task(name: str) -> SimplerTask:
-    """The task of that name.
+    """Return the task of that name.
 
     Raises:
         ValueError: there is none; the message lists those that exist.

@@ -42,7 +42,7 @@ class SymbolicState:
             self.position = {color: pose[:2].copy() for color, pose in self.layout.blocks.items()}
 
     def allows(self, task: Task) -> bool:
-        """Whether the task can be begun: its goal isn't reached yet, and there is room."""
+        """Return whether the task can be begun: its goal isn't reached yet, and there is room."""
         return self._lacks(task) and (self.layout is None or self._has_room(task, self.layout))
 
     def _lacks(self, task: Task) -> bool:

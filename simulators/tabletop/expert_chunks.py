@@ -13,7 +13,7 @@ from .interface import ACTION_NAMES, ACTION_UNITS, CONTROL_FREQUENCY, STATE_NAME
 
 
 def tabletop_contract(chunk_size: int, n_action_steps: int, image_size: int = 64) -> ActionContract:
-    """The tabletop's action contract, for policies that are not trained on a dataset of it."""
+    """Return the tabletop's action contract, for policies that are not trained on a dataset of it."""
     return ActionContract(
         embodiment="tabletop",
         action=VectorSpec(ACTION_NAMES, ACTION_UNITS, normalization="none"),
@@ -45,7 +45,7 @@ class ExpertChunks:
         """Begin an episode; nothing to forget."""
 
     def snapshot(self) -> Any:
-        """A copy of the scene in motion."""
+        """Return a copy of the scene in motion."""
         twin = copy.copy(self.env._simulation)
         twin.model, twin.data = copy.deepcopy(twin.model), copy.deepcopy(twin.data)
         twin._renderer = None
@@ -59,7 +59,7 @@ class ExpertChunks:
         running: np.ndarray | None = None,
         delay: int = 0,
     ) -> np.ndarray:
-        """The expert's next actions, `(chunk, 7)`."""
+        """Return the expert's next actions, `(chunk, 7)`."""
         scene, task = observation["scene"], self.env.task
         known = [] if running is None else list(running[:delay])
         chunk = []

@@ -72,7 +72,7 @@ class Layout:
 
 
 def with_unseen_objects(sentence: str) -> str:
-    """A task's sentence with the names of `UNSEEN_OBJECTS` in place of the blocks'."""
+    """Return a task's sentence with the names of `UNSEEN_OBJECTS` in place of the blocks'."""
     for color, (name, _) in UNSEEN_OBJECTS.items():
         for noun in ("block", "cube", "one"):
             sentence = sentence.replace(f"{color} {noun}", name)
@@ -80,7 +80,7 @@ def with_unseen_objects(sentence: str) -> str:
 
 
 def sentences(task: Task, setting: str) -> tuple[str, ...]:
-    """The ways to ask for a task in a setting."""
+    """Return the ways to ask for a task in a setting."""
     if setting == "unseen_paraphrases":
         return task.held_out_paraphrases
     if setting == "novel_instructions":

@@ -71,11 +71,11 @@ class SimulatedRobot:
         self._reset(task, tabletop, self.seed + 1000 * list(TASK_TABLE).index(task) + number)
 
     def judge(self) -> bool:
-        """Whether the task is done."""
+        """Return whether the task is done."""
         return self._done
 
     def instructions(self, task: str) -> dict[str, str]:
-        """How a task is asked for in each setting."""
+        """Return how a task is asked for in each setting."""
         known = get_task(task)
         said = dict.fromkeys(GENERALIZATION_SETTINGS, known.instruction)
         said["unseen_object"] = with_unseen_objects(known.instruction)

@@ -20,7 +20,7 @@ MAX_STEPS = 80
 
 
 def tabletop_suite(image_size: int = 64, render_size: int = 256) -> Suite:
-    """The tabletop suite.
+    """Return the tabletop suite.
 
     Args:
         image_size: width and height of the images that the policy sees.

@@ -255,7 +255,8 @@ def _on_plate(state: SceneState, task: Task) -> bool:
 
 
 def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
-    """Whether `task`, begun in `start`, is achieved in `state`. A goal that held at the start already doesn't count."""
+    """Return whether `task`, begun in `start`, is achieved in `state`. A goal that held at the start already doesn't
+    count."""
     if task.skill == "lift":
         return bool(
             state.blocks[task.moved][2] - start.blocks[task.moved][2] > LIFT_HEIGHT and is_held(state, task.moved)
@@ -274,7 +275,7 @@ def is_done(task: Task, state: SceneState, start: SceneState) -> bool:
 
 
 def is_feasible(task: Task, state: SceneState) -> bool:
-    """Whether `task` can be begun in `state`."""
+    """Return whether `task` can be begun in `state`."""
     if task.skill == "lift":
         return bool(0 < state.blocks[task.moved][2] < BLOCK_HALF + 0.02)
     if task.skill == "push":
@@ -288,7 +289,7 @@ def is_feasible(task: Task, state: SceneState) -> bool:
 
 
 def is_held(state: SceneState, block: str) -> bool:
-    """Whether the fingers have the block between them and are closed on it."""
+    """Return whether the fingers have the block between them and are closed on it."""
     offset = np.abs(state.blocks[block] - state.gripper)
     return bool(offset[0] < 0.02 and offset[1] < 0.03 and offset[2] < 0.03 and state.opening < 0.075)
 

@@ -20,5 +20,6 @@ class TranslationOnly(gymnasium.ActionWrapper):
 
 
 def translation_env(image_size: int = 32) -> gymnasium.Env:
-    """A tabletop for `EnvironmentPool` (`functools.partial` sets the size); the rollout engine counts the steps."""
+    """Return a tabletop for `EnvironmentPool` (`functools.partial` sets the size); the rollout engine counts the
+    steps."""
     return TranslationOnly(TabletopEnv(image_size=image_size, render_size=image_size, max_steps=1_000_000))

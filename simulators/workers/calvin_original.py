@@ -73,7 +73,7 @@ def observation(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def published(count: int) -> list[Episode]:
-    """The first `count` of the published chains; to draw them takes the original some minutes."""
+    """Return the first `count` of the published chains; to draw them takes the original some minutes."""
     from calvin_agent.evaluation.multistep_sequences import get_sequences
 
     return [

@@ -100,7 +100,7 @@ class Results:
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The options that all workers have."""
+    """Return the options that all workers have."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--output", required=True, help="folder of the results; the same command goes on where it was")
     parser.add_argument("--host", default="127.0.0.1", help="host of the policy server (robovlms serve)")
@@ -112,7 +112,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def command(options: argparse.Namespace) -> str:
-    """What was asked for, without what is this machine's own."""
+    """Return what was asked for, without what is this machine's own."""
     words = [os.path.basename(sys.argv[0])]
     for name, value in vars(options).items():
         if name not in OWN and value is not None:
@@ -122,7 +122,7 @@ def command(options: argparse.Namespace) -> str:
 
 
 def connect(options: argparse.Namespace) -> PolicyClient:
-    """A client of the policy server."""
+    """Return a client of the policy server."""
     return PolicyClient(options.host, options.port, options.token, timeout=options.timeout)
 
 
@@ -210,7 +210,7 @@ def run(
 
 
 def new_result(episode: Episode) -> dict[str, Any]:
-    """A result before the episode: the fields of `robovlms.evaluation.EpisodeResult`."""
+    """Return a result before the episode: the fields of `robovlms.evaluation.EpisodeResult`."""
     return {
         "task": episode.tasks[0],
         "instruction": "",

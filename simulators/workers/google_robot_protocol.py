@@ -72,7 +72,7 @@ class Variant:
 
 
 def variants(task: str, protocol: str) -> list[Variant]:
-    """The variants of a task.
+    """Return the variants of a task.
 
     Args:
         task: one of `TASKS`.
@@ -82,7 +82,7 @@ def variants(task: str, protocol: str) -> list[Variant]:
 
 
 def reset_options(start: Start) -> dict[str, Any]:
-    """A start as the environment's reset takes it."""
+    """Return a start as the environment's reset takes it."""
     x, y, yaw = start["robot"]
     # half a turn about z, then the yaw; (w, x, y, z)
     turn = [-math.sin(yaw / 2), 0.0, 0.0, math.cos(yaw / 2)]

@@ -108,7 +108,8 @@ class GoogleRobot:
 
 
 def in_frame(base: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A pose seen from another, both (x, y, z, quaternion w, x, y, z): position (3,) and quaternion (x, y, z, w)."""
+    """Return a pose seen from another, both (x, y, z, quaternion w, x, y, z): position (3,) and quaternion (x, y, z,
+    w)."""
     from scipy.spatial.transform import Rotation
 
     frame, turn = (Rotation.from_quat(one[[4, 5, 6, 3]]) for one in (base, pose))
@@ -116,7 +117,8 @@ def in_frame(base: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def robot_action(action: np.ndarray, gripper: StickyGripper) -> np.ndarray:
-    """An action of the policy as SimplerEnv takes it: the rotation as a rotation vector, the gripper as a change."""
+    """Return an action of the policy as SimplerEnv takes it: the rotation as a rotation vector, the gripper as a
+    change."""
     from scipy.spatial.transform import Rotation
 
     action = np.asarray(action, np.float64)
@@ -125,7 +127,8 @@ def robot_action(action: np.ndarray, gripper: StickyGripper) -> np.ndarray:
 
 
 def published(task: str, protocol: str, most: int | None) -> list[Episode]:
-    """The published episodes of a task, or `most` of them, drawn once and for all: a larger number has those of a smaller."""
+    """Return the published episodes of a task, or `most` of them, drawn once and for all: a larger number has those of
+    a smaller."""
     episodes = []
     for variant in variants(task, protocol):
         for number, start in enumerate(variant.starts):
@@ -138,7 +141,7 @@ def published(task: str, protocol: str, most: int | None) -> list[Episode]:
 
 
 def find(episode: Episode) -> tuple[Variant, Start]:
-    """The variant and the start of an episode."""
+    """Return the variant and the start of an episode."""
     known = {variant.name: variant for variant in variants(episode.tasks[0], episode.options["protocol"])}
     variant = known[episode.options["variant"]]
     return variant, variant.starts[episode.options["number"]]

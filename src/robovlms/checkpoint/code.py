@@ -66,7 +66,7 @@ def sources_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor, classes: list[ty
 
 
 def classes_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor) -> Iterator[type]:
-    """The classes of which a model or a processor consists; those of its backbone come from transformers."""
+    """Yield the classes of which a model or a processor consists; those of its backbone come from transformers."""
     if isinstance(part, RoboVLMProcessor):
         transforms = [contract.transform for contract in part.contracts.values() if contract.transform is not None]
         parts = [part, part.backbone_inputs, part.action_tokenizer, *transforms]
@@ -82,7 +82,7 @@ def classes_of(part: RoboVLMPreTrainedModel | RoboVLMProcessor) -> Iterator[type
 
 
 def auto_map(part: RoboVLMPreTrainedModel | RoboVLMProcessor) -> dict[str, str]:
-    """Where the Auto classes find the classes of a model's config, or of a processor's."""
+    """Return where the Auto classes find the classes of a model's config, or of a processor's."""
     processor = {"AutoProcessor": f"{FILES[2]}.{RoboVLMProcessor.__name__}"}
     if isinstance(part, RoboVLMProcessor):
         return processor

@@ -43,7 +43,7 @@ class GoldenSample(StrictRecord):
         return cls(SEED, INSTRUCTION, tuple(answer.tolist()), tolerance)
 
     def deviation(self, model: Any, processor: Any, contract: ActionContract) -> float:
-        """How far the model's answer is from the recorded one; infinity where it has another length."""
+        """Return how far the model's answer is from the recorded one; infinity where it has another length."""
         answer = answer_to(model, processor, contract, self.seed, self.instruction)
         if answer.shape != (len(self.answer),):
             return float("inf")
@@ -76,7 +76,8 @@ def answer_to(
     instruction: str,
     images: dict[str, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """The model's normalised chunk (or FAST tokens), flat float64; `images` replace some of the sample's cameras."""
+    """Return the model's normalised chunk (or FAST tokens), flat float64; `images` replace some of the sample's
+    cameras."""
     sample = golden_inputs(contract, seed)
     sample["images"] |= images or {}
     inputs = processor(instruction=instruction, embodiment=contract.embodiment, **sample).to(model.device)

@@ -69,7 +69,7 @@ class Source:
     effects: list[int] = field(default_factory=list)  # lines that do something and define nothing
 
     def definition(self, name: str) -> int | None:
-        """The place of what defines `name`."""
+        """Return the place of what defines `name`."""
         return next((place for place, one in enumerate(self.definitions) if name in one.names), None)
 
 
@@ -127,7 +127,7 @@ def _needed(wanted: list[tuple[str, str]], read: Reader) -> dict[str, set[int]]:
 
 
 def defining_module(origin: Relative, read: Reader) -> tuple[str, str]:
-    """Where a name is defined, and how it is called there: packages pass on what their modules define."""
+    """Return where a name is defined, and how it is called there: packages pass on what their modules define."""
     source = read(origin.module)
     if source.definition(origin.name) is None and isinstance(passed_on := source.imports.get(origin.name), Relative):
         return defining_module(passed_on, read)

@@ -20,7 +20,7 @@ def load_checkpoint(name_or_path: str | Path, revision: str | None = None) -> tu
 
 
 def checkpoint_folder(name_or_path: str | Path, revision: str | None = None) -> Path:
-    """The folder itself, or the one into which a repository of the Hub is downloaded."""
+    """Return the folder itself, or the one into which a repository of the Hub is downloaded."""
     folder = Path(name_or_path)
     require_reachable(name_or_path)
     return folder if folder.is_dir() else Path(snapshot_download(str(name_or_path), revision=revision))

@@ -82,6 +82,6 @@ class CheckpointRecord:
 
 
 def sha256(file: Path) -> str:
-    """The hash of the file's content, as the Hub shows it."""
+    """Return the hash of the file's content, as the Hub shows it."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

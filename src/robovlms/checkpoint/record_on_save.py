@@ -61,14 +61,14 @@ class RecordOnSave:
 
 
 def is_whole(model: torch.nn.Module) -> bool:
-    """Whether the parameters are all here, neither sharded over processes nor absent."""
+    """Return whether the parameters are all here, neither sharded over processes nor absent."""
     wrapped = any("FullyShardedDataParallel" in type(module).__name__ for module in model.modules())
     parameters = model.parameters()
     return not wrapped and not any(p.is_meta or hasattr(p, "device_mesh") or hasattr(p, "ds_id") for p in parameters)
 
 
 def fingerprint(model: torch.nn.Module) -> int:
-    """A number that changes when parameters are updated."""
+    """Return a number that changes when parameters are updated."""
     return sum(parameter._version for parameter in model.parameters())
 
 

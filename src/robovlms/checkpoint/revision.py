@@ -10,7 +10,7 @@ FILES = ("*.safetensors", "config.json", "processor_config.json", "adapter_confi
 
 
 def revision_of(name_or_path: str | Path, model: Any) -> str | None:
-    """The Hub's commit of a model that was loaded from there; of a folder a hash of weights and configs."""
+    """Return the Hub's commit of a model that was loaded from there; of a folder a hash of weights and configs."""
     folder = Path(name_or_path)
     if not folder.is_dir():
         return getattr(model.config, "_commit_hash", None)

@@ -24,14 +24,14 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     options = make_parser(prog).parse_args(arguments)
     matrix = load_matrix()
     if options.json is None:
-        print(table(matrix))
+        print(format_table(matrix))
     else:
         options.json.write_text(json.dumps(matrix, indent=2, ensure_ascii=False) + "\n")
         print(f"{len(matrix['families'])} families written to {options.json}")
 
 
-def table(matrix: dict[str, Any]) -> str:
-    """The matrix in columns."""
+def format_table(matrix: dict[str, Any]) -> str:
+    """Return the matrix in columns."""
     structures, families = matrix["structures"], matrix["families"]
     width = max(map(len, families)) + 2
     widths = [max(len(name), len("refused")) + 2 for name in structures]

@@ -33,7 +33,7 @@ def run(prog: str, arguments: Sequence[str]) -> None:
 
 
 def record_file(path: Path) -> Path:
-    """A record's file; of a folder its `evaluation.json`.
+    """Return a record's file; of a folder its `evaluation.json`.
 
     Raises:
         FileNotFoundError: there is none.

@@ -43,16 +43,16 @@ def make_parser(prog: str) -> CommandParser:
 def run(prog: str, arguments: Sequence[str]) -> None:
     options = make_parser(prog).parse_args(arguments)
     config = complete_config(json.loads(options.config.read_text()), options.backbone)
-    contract = ActionContract.from_json(options.contract) if options.contract else calvin_contract(config)
+    contract = ActionContract.from_json(options.contract) if options.contract else make_calvin_contract(config)
     vla = convert_original(config, read_checkpoint(options.checkpoint))
-    processor = processor_of(vla, config, contract, options.backbone)
+    processor = make_processor(vla, config, contract, options.backbone)
     vla.save_pretrained(options.output)
     processor.save_pretrained(options.output)
     print(f"{options.output}: {type(vla).__name__} and its processor, contract {contract.hash}")
 
 
 def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
-    """The weights of a Lightning or plain checkpoint, read without running anything that is in it.
+    """Return the weights of a Lightning or plain checkpoint, read without running anything that is in it.
 
     Raises:
         ValueError: if the file holds more than tensors and plain values, or is a folder.
@@ -75,7 +75,7 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
 
 
 def complete_config(config: dict[str, Any], backbone: str) -> dict[str, Any]:
-    """The release's configuration with what it takes from the vision-language model's files."""
+    """Return the release's configuration with what it takes from the vision-language model's files."""
     config = config.get("configs", config)
     if config.get("parent"):
         raise ValueError(f"The config has a parent, {config['parent']!r}: merge the two files, --config takes one.")
@@ -85,10 +85,10 @@ def complete_config(config: dict[str, Any], backbone: str) -> dict[str, Any]:
     }
 
 
-def processor_of(
+def make_processor(
     vla: RoboVLMPreTrainedModel, config: dict[str, Any], contract: ActionContract, backbone: str
 ) -> RoboVLMProcessor:
-    """The processor that lays out prompts and images as the release does."""
+    """Return the processor that lays out prompts and images as the release does."""
     for name in ("window_size", "chunk_size", "action_dim"):
         if getattr(contract, name) != getattr(vla.config, name):
             raise ValueError(
@@ -116,7 +116,7 @@ def processor_of(
     )
 
 
-def calvin_contract(config: dict[str, Any]) -> ActionContract:
+def make_calvin_contract(config: dict[str, Any]) -> ActionContract:
     """CALVIN's relative actions, clipped and scaled as the release does it; the gripper's camera comes first.
 
     Raises:

@@ -82,7 +82,7 @@ def run(prog: str, arguments: Sequence[str]) -> None:
         max_message_bytes=int(options.max_message_mib * 2**20),
         idle_seconds=options.idle_seconds,
     )
-    table = key_table(options.key)
+    table = read_keys(options.key)
     tls = None
     if options.tls_certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -98,7 +98,7 @@ def run(prog: str, arguments: Sequence[str]) -> None:
     asyncio.run(serve_until_told(server, options.host, options.port, "wss" if tls else "ws"))
 
 
-def key_table(entries: Sequence[str]) -> dict[str, str]:
+def read_keys(entries: Sequence[str]) -> dict[str, str]:
     """`INPUT=KEY` entries as a table; raises ValueError."""
     table = {}
     for entry in entries:
@@ -116,7 +116,7 @@ async def serve_until_told(server: PolicyServer, host: str, port: int, scheme: s
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
     await server.start(host, port)
-    print(introduction(server, f"{scheme}://{host}:{server.port}"), flush=True)
+    print(introduce(server, f"{scheme}://{host}:{server.port}"), flush=True)
     if host not in ("127.0.0.1", "localhost", "::1") and not server.needs_token:
         print("Anybody who reaches this machine can use it: choose a --token.", flush=True)
     await told.wait()
@@ -125,8 +125,8 @@ async def serve_until_told(server: PolicyServer, host: str, port: int, scheme: s
     print(f"{server.requests} requests answered, {server.refused} refused, {server.failed} failed", flush=True)
 
 
-def introduction(server: PolicyServer, address: str) -> str:
-    """What is served where, and under which keys observations are looked for."""
+def introduce(server: PolicyServer, address: str) -> str:
+    """Return what is served where, and under which keys observations are looked for."""
     contract, layout = server.predictor.contract, server.layout
     rows = [(f"camera {name}", keys) for name, keys in layout.cameras.items()]
     rows += [("state", layout.state)] if layout.state else []

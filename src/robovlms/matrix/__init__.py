@@ -10,7 +10,7 @@ __all__ = ["load_matrix", "render_page"]
 
 
 def load_matrix() -> dict[str, Any]:
-    """The recorded run.
+    """Return the recorded run.
 
     Returns:
         `transformers` and `torch`, the versions it ran on; `structures`, their names; `families`, by model type, with

@@ -34,12 +34,14 @@ def check_behaviour(
         except ValueError as error:
             yield Finding("loading", "problem", str(error))
             continue
-        yield golden_finding(model, processor, contract, record)
-        yield from image_findings(model, processor, contract)
+        yield check_golden_sample(model, processor, contract, record)
+        yield from check_images(model, processor, contract)
 
 
-def golden_finding(model: Any, processor: Any, contract: ActionContract, record: CheckpointRecord | None) -> Finding:
-    """The recorded sample, computed again."""
+def check_golden_sample(
+    model: Any, processor: Any, contract: ActionContract, record: CheckpointRecord | None
+) -> Finding:
+    """Return the recorded sample, computed again."""
     sample = record.golden_samples.get(contract.embodiment) if record is not None else None
     if sample is None:
         return Finding(
@@ -56,13 +58,13 @@ def golden_finding(model: Any, processor: Any, contract: ActionContract, record:
     return Finding("golden", "ok", f"the golden sample of {contract.embodiment!r} is reproduced to {deviation:.1e}")
 
 
-def image_findings(model: Any, processor: Any, contract: ActionContract) -> Iterator[Finding]:
-    """Whether the picture of each camera changes the action."""
-    before = response(model, processor, contract, {})
+def check_images(model: Any, processor: Any, contract: ActionContract) -> Iterator[Finding]:
+    """Yield whether the picture of each camera changes the action."""
+    before = compute_response(model, processor, contract, {})
     images = golden_inputs(contract, SEED)["images"]
     ignored = []
     for name in contract.camera_names:
-        changed = response(model, processor, contract, {name: 255 - images[name]})
+        changed = compute_response(model, processor, contract, {name: 255 - images[name]})
         if changed.shape == before.shape and np.abs(changed - before).max() <= SMALLEST_EFFECT:
             ignored.append(name)
     if ignored:
@@ -74,8 +76,11 @@ def image_findings(model: Any, processor: Any, contract: ActionContract) -> Iter
 
 
 @torch.inference_mode()
-def response(model: Any, processor: Any, contract: ActionContract, images: dict[str, np.ndarray]) -> np.ndarray:
-    """The normalised action; where it is written in tokens, the logits of the first, which change before a token does."""
+def compute_response(
+    model: Any, processor: Any, contract: ActionContract, images: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Return the normalised action; where it is written in tokens, the logits of the first, which change before a
+    token does."""
     if hasattr(model, "predict_tokens"):
         sample = golden_inputs(contract, SEED)
         sample["images"] |= images

@@ -9,13 +9,13 @@ from robovlms.checkpoint.record import CheckpointRecord
 from robovlms.configuration import ActionContract, VectorSpec
 from robovlms.configuration.action_contract import how_to_declare
 from robovlms.data.known_embodiments import KNOWN_EMBODIMENTS
-from robovlms.hub_cards.evaluation_results import evaluation_records
+from robovlms.hub_cards.evaluation_results import read_evaluation_records
 
 from .findings import Finding
 
 
 def read_contracts(folder: Path) -> tuple[dict[str, ActionContract], list[Finding]]:
-    """The contracts of a checkpoint's processor, and what is wrong with those that cannot be read."""
+    """Return the contracts of a checkpoint's processor, and what is wrong with those that cannot be read."""
     file = folder / "processor_config.json"
     written = json.loads(file.read_text()).get("robovlms", {}).get("contracts", {}) if file.exists() else {}
     contracts, faults = {}, []
@@ -32,12 +32,12 @@ def read_contracts(folder: Path) -> tuple[dict[str, ActionContract], list[Findin
 def check_contract(contract: ActionContract, record: CheckpointRecord | None) -> Iterator[Finding]:
     """Statistics, grippers, and differences to the contract on record."""
     faults = [
-        *vector_faults("action", contract.action),
-        *(vector_faults("learned", contract.learned.vector) if contract.learned is not None else ()),
-        *(vector_faults("state", contract.state) if contract.state is not None else ()),
-        *gripper_faults(contract),
-        *known_faults(contract),
-        *(differences(contract, record) if record is not None else ()),
+        *find_vector_faults("action", contract.action),
+        *(find_vector_faults("learned", contract.learned.vector) if contract.learned is not None else ()),
+        *(find_vector_faults("state", contract.state) if contract.state is not None else ()),
+        *find_gripper_faults(contract),
+        *find_known_faults(contract),
+        *(find_differences(contract, record) if record is not None else ()),
     ]
     for fault in faults:
         yield Finding("contract", "problem", f"contract of {contract.embodiment!r}: {fault}")
@@ -52,7 +52,7 @@ def check_contract(contract: ActionContract, record: CheckpointRecord | None) ->
         yield Finding("contract", "ok", f"contract of {contract.embodiment!r}, hash {contract.hash}, is sound")
 
 
-def vector_faults(field: str, vector: VectorSpec) -> Iterator[str]:
+def find_vector_faults(field: str, vector: VectorSpec) -> Iterator[str]:
     """Statistics that are absent or of no use."""
     statistics = vector.statistics
     if vector.normalization == "none":
@@ -67,7 +67,7 @@ def vector_faults(field: str, vector: VectorSpec) -> Iterator[str]:
             yield f"{field} statistics of {name!r}: the mean lies outside [min, max]."
 
 
-def gripper_faults(contract: ActionContract) -> Iterator[str]:
+def find_gripper_faults(contract: ActionContract) -> Iterator[str]:
     """Commands that the training data never held."""
     statistics = contract.action.statistics
     for gripper in contract.grippers:
@@ -84,8 +84,8 @@ def gripper_faults(contract: ActionContract) -> Iterator[str]:
                 )
 
 
-def known_faults(contract: ActionContract) -> Iterator[str]:
-    """What contradicts the published conventions of the robot of that name."""
+def find_known_faults(contract: ActionContract) -> Iterator[str]:
+    """Yield what contradicts the published conventions of the robot of that name."""
     known = KNOWN_EMBODIMENTS.get(contract.embodiment)
     if known is None or known.action_names != contract.action.names:
         return
@@ -97,8 +97,8 @@ def known_faults(contract: ActionContract) -> Iterator[str]:
             )
 
 
-def differences(contract: ActionContract, record: CheckpointRecord) -> Iterator[str]:
-    """What differs from the contract with which the model was saved, in words."""
+def find_differences(contract: ActionContract, record: CheckpointRecord) -> Iterator[str]:
+    """Yield what differs from the contract with which the model was saved, in words."""
     recorded = record.contracts.get(contract.embodiment)
     if recorded is None:
         yield f"the model was saved with contracts of {sorted(record.contracts)} only."
@@ -122,13 +122,13 @@ def differences(contract: ActionContract, record: CheckpointRecord) -> Iterator[
             ours.pop("grippers", None)
     for field, value in ours.items():
         if value != theirs.get(field):
-            yield f"{field} is {brief(value)}, the model was saved with {brief(theirs.get(field))}. {advice}"
+            yield f"{field} is {shorten(value)}, the model was saved with {shorten(theirs.get(field))}. {advice}"
     for field in theirs.keys() - ours.keys() - {"cameras", "grippers"}:
-        yield f"{field} is gone, the model was saved with {brief(theirs[field])}. {advice}"
+        yield f"{field} is gone, the model was saved with {shorten(theirs[field])}. {advice}"
 
 
-def brief(value: Any) -> str:
-    """A value's start."""
+def shorten(value: Any) -> str:
+    """Return a value's start."""
     text = json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
@@ -136,7 +136,7 @@ def brief(value: Any) -> str:
 def check_evaluations(folder: Path, contracts: dict[str, ActionContract]) -> Iterator[Finding]:
     """Results that belong to another contract."""
     hashes = {contract.hash for contract in contracts.values()}
-    for name, record in evaluation_records(folder).items():
+    for name, record in read_evaluation_records(folder).items():
         if record.contract_hash is not None and record.contract_hash not in hashes:
             yield Finding(
                 "results",

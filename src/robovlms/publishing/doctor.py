@@ -8,7 +8,7 @@ from robovlms.configuration.package_version import library_versions
 
 from .behaviour_checks import check_behaviour
 from .contract_checks import check_contract, check_evaluations, read_contracts
-from .file_checks import check_files, check_versions, check_weights, saved_versions
+from .file_checks import check_files, check_versions, check_weights, read_saved_versions
 from .findings import Examination, Finding
 
 
@@ -35,12 +35,12 @@ def examine(name_or_path: str, revision: str | None = None) -> Examination:
     else:
         findings.append(Finding("loading", "note", "not tried, because of the problems above"))
     name = folder.resolve().name if Path(name_or_path).is_dir() else name_or_path
-    versions = {"saved": saved_versions(folder, record), "here": library_versions(LIBRARIES)}
+    versions = {"saved": read_saved_versions(folder, record), "here": library_versions(LIBRARIES)}
     return Examination(name, tuple(findings), versions)
 
 
 def read_record(folder: Path) -> tuple[CheckpointRecord | None, list[Finding]]:
-    """The checkpoint's own record; without one some faults cannot be seen."""
+    """Return the checkpoint's own record; without one some faults cannot be seen."""
     try:
         return CheckpointRecord.load(folder), []
     except FileNotFoundError:

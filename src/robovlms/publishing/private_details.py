@@ -18,7 +18,7 @@ NOT_NAMES = ("localhost", "")
 
 
 def private_details(text: str) -> Iterator[str]:
-    """What a text gives away, in words; tokens are named by their first letters only."""
+    """Yield what a text gives away, in words; tokens are named by their first letters only."""
     for match in TOKEN.finditer(text):
         yield f"an access token ({match[0][:5]}...)"
     for match in PATH.finditer(text):
@@ -28,8 +28,8 @@ def private_details(text: str) -> Iterator[str]:
         yield f"this machine's name ({host})"
 
 
-def private_details_of(name: str, content: str | bytes) -> list[str]:
-    """What a file gives away, if it is a text; `content` is its path, or what is in it."""
+def find_private_details_of(name: str, content: str | bytes) -> list[str]:
+    """Return what a file gives away, if it is a text; `content` is its path, or what is in it."""
     if not name.endswith(TEXTS) or Path(name).name in VOCABULARIES:
         return []
     raw = content if isinstance(content, bytes) else Path(content).read_bytes()

@@ -26,7 +26,7 @@ OF_THE_TRAINER = ("training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.p
 
 
 def published_files(folder: Path) -> list[Path]:
-    """The files that `robovlms push` uploads."""
+    """Return the files that `robovlms push` uploads."""
     obsolete = {folder / INDEX} if (folder / "model.safetensors").exists() else set()  # of shards that are gone
     return sorted(
         file
@@ -34,18 +34,18 @@ def published_files(folder: Path) -> list[Path]:
         if file.is_file()
         and file not in obsolete
         and any(
-            fnmatch(file.relative_to(folder).as_posix(), pattern) and pattern.count("/") == depth(file, folder)
+            fnmatch(file.relative_to(folder).as_posix(), pattern) and pattern.count("/") == count_folders(file, folder)
             for pattern in PUBLISHED
         )
     )
 
 
-def depth(file: Path, folder: Path) -> int:
-    """How many folders below `folder` a file lies."""
+def count_folders(file: Path, folder: Path) -> int:
+    """Return how many folders below `folder` a file lies."""
     return len(file.relative_to(folder).parts) - 1
 
 
-def pickled_weights(folder: Path) -> list[str]:
+def find_pickled_weights(folder: Path) -> list[str]:
     """Files whose loading could run code; the Trainer's own, which are never published, are not counted."""
     return sorted(
         file.name

@@ -14,8 +14,8 @@ from robovlms.data.lerobot_metadata import LeRobotMetadata
 from robovlms.hub_cards.model_card import is_repo_id
 
 from .cards import write_cards
-from .private_details import private_details_of
-from .published_files import pickled_weights, published_files
+from .private_details import find_private_details_of
+from .published_files import find_pickled_weights, published_files
 
 
 class NotPublishable(ValueError):
@@ -64,7 +64,7 @@ def push(
         write_record_if_missing(folder)
         write_cards(folder, repo_id=repo_id, license=license, datasets=datasets)
         files = published_files(folder)
-    here = {file.relative_to(folder).as_posix(): publishable(file) for file in files}
+    here = {file.relative_to(folder).as_posix(): clean_of_paths(file) for file in files}
     require_nothing_private(here)
 
     api, repo_type = HfApi(token=token), "dataset" if is_dataset else "model"
@@ -108,14 +108,14 @@ def write_record_if_missing(folder: Path) -> None:
 
 def require_safe_weights(folder: Path) -> None:
     """Raises NotPublishable for pickles, or no weights at all."""
-    if pickles := pickled_weights(folder):
+    if pickles := find_pickled_weights(folder):
         raise NotPublishable(f"{pickles} are pickles, whose loading can run code: save safetensors and remove them.")
     if not list(folder.glob("*.safetensors")):
         raise NotPublishable(f"{folder} holds no weights (*.safetensors).")
 
 
-def publishable(file: Path) -> str | bytes:
-    """The file's path, or its content without the one local path that the Trainer writes into its state."""
+def clean_of_paths(file: Path) -> str | bytes:
+    """Return the file's path, or its content without the one local path that the Trainer writes into its state."""
     if file.name != "trainer_state.json":
         return str(file)
     state = json.loads(file.read_text(encoding="utf-8")) | {"best_model_checkpoint": None}
@@ -125,7 +125,7 @@ def publishable(file: Path) -> str | bytes:
 def require_nothing_private(contents: dict[str, str | bytes]) -> None:
     """Raises NotPublishable naming what a file gives away."""
     details = [
-        f"{name}: {detail}" for name, content in contents.items() for detail in private_details_of(name, content)
+        f"{name}: {detail}" for name, content in contents.items() for detail in find_private_details_of(name, content)
     ]
     if details:
         raise NotPublishable("Nothing was published, because files give away " + "; ".join(details[:8]) + ".")

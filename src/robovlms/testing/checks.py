@@ -86,7 +86,7 @@ class Made:
     structure: Structure
 
     def inputs(self, seeds: Iterable[int], **changes: Any) -> dict[str, torch.Tensor]:
-        """The processor's output for random samples."""
+        """Return the processor's output for random samples."""
         samples = [example_sample(self.contract, seed) | changes for seed in seeds]
         if self.structure.window > 1 and len(samples) == 1:
             samples[0] = {"frame_mask": np.ones(self.structure.window, dtype=bool)} | samples[0] | changes
@@ -94,7 +94,7 @@ class Made:
 
     @torch.no_grad()
     def read(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What the backbone makes of the inputs: features of the action tokens, or logits of action tokens."""
+        """Return what the backbone makes of the inputs: features of the action tokens, or logits of action tokens."""
         output = self.vla(**observed(inputs))
         return output.logits if self.structure.is_discrete else output.action_features
 
@@ -105,7 +105,7 @@ def observed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def make(folder: str | Path, structure: str, cameras: int = 2, image_options: Mapping[str, Any] | None = None) -> Made:
-    """A VLA of a structure over the backbone in `folder`."""
+    """Return a VLA of a structure over the backbone in `folder`."""
     chosen = STRUCTURES[structure]
     contract = example_contract(window_size=chosen.window)
     contract = contract.replace(cameras=contract.cameras[:cameras])
@@ -146,7 +146,7 @@ def check_structure(
 
 
 def checks_of(structure: str) -> list[Callable[[Made], None]]:
-    """The checks that concern a structure."""
+    """Return the checks that concern a structure."""
     chosen = STRUCTURES[structure]
     checks = [gradients_reach_tokens_and_backbone, only_unused_parameters_are_frozen, every_camera_and_the_text_count]
     checks += [later_tokens_change_nothing_before, a_sample_is_the_same_alone_and_padded, saving_and_loading_is_exact]
@@ -201,7 +201,7 @@ def every_camera_and_the_text_count(made: Made) -> None:
 
 
 def newest(made: Made, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """What is read for the newest frame: at its action tokens, or behind the last token."""
+    """Return what is read for the newest frame: at its action tokens, or behind the last token."""
     if not made.structure.is_discrete:
         return made.read(inputs)[:, -1]
     ends = inputs["attention_mask"].sum(dim=1) - 1

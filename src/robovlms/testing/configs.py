@@ -58,7 +58,7 @@ def tiny_config(
     tokens: Mapping[str, str | None],
     overrides: Mapping[str, Any],
 ) -> PreTrainedConfig:
-    """The default configuration of `model_type`, shrunk, with the tokenizer's vocabulary and special ids.
+    """Return the default configuration of `model_type`, shrunk, with the tokenizer's vocabulary and special ids.
 
     Args:
         tokens: special tokens by name; every field called `{name}_id` or `{name}_index` takes the token's id.

@@ -33,7 +33,8 @@ SIZES = {
 
 
 def check_family(model_type: str, folder: Path) -> dict[str, Any]:
-    """A family's entry of the matrix; see `robovlms.matrix.load_matrix`. Writes a tiny checkpoint into `folder`."""
+    """Return a family's entry of the matrix; see `robovlms.matrix.load_matrix`. Writes a tiny checkpoint into
+    `folder`."""
     tiny_backbone(model_type, folder)
     call = FAMILIES[model_type].call
     options = {"max_patches": call["max_patches"]} if "max_patches" in call else None
@@ -53,7 +54,7 @@ def check_family(model_type: str, folder: Path) -> dict[str, Any]:
 
 
 def images_learn(folder: Path, cameras: int, image_options: dict[str, Any] | None) -> bool:
-    """Whether a gradient reaches the pixels, so that the image encoder can learn."""
+    """Return whether a gradient reaches the pixels, so that the image encoder can learn."""
     made = make(folder, "one_step", cameras, image_options)
     inputs = made.inputs(range(2))
     pixels = [
@@ -66,8 +67,8 @@ def images_learn(folder: Path, cameras: int, image_options: dict[str, Any] | Non
 
 
 def tokens_per_image(model_type: str) -> int | None:
-    """What one image of 224 x 224 adds to a prompt, with the default settings of the family's own classes; None where
-    these do not say."""
+    """Return what one image of 224 x 224 adds to a prompt, with the default settings of the family's own classes; None
+    where these do not say."""
     family = FAMILIES[model_type]
     config = CONFIG_MAPPING[model_type]().to_dict()
     sizes = {name: _size(config, SIZES.get(name, (name,))) for name in family.processor}

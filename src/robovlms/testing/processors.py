@@ -25,7 +25,7 @@ PARTS: dict[str, Any] = {
 
 
 def tiny_processor(model_type: str, family: Family, tokenizer: PreTrainedTokenizerBase) -> ProcessorMixin:
-    """The processor of `model_type`; it may add the family's own tokens to `tokenizer`."""
+    """Return the processor of `model_type`; it may add the family's own tokens to `tokenizer`."""
     processor_class = _part_class("processor", model_type, family)
     arguments = {"image_processor": family.image, "video_processor": family.video}
     parts: dict[str, Any] = {}

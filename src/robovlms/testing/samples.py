@@ -10,7 +10,7 @@ INSTRUCTIONS = ("open", "pick up the red block", "push the block left")
 
 
 def example_statistics(width: int) -> Statistics:
-    """A different, skewed range for every dimension."""
+    """Return a different, skewed range for every dimension."""
     high = [0.25 * (index + 1) for index in range(width)]
     return Statistics(
         q01=tuple(-0.5 * value for value in high),
@@ -25,7 +25,7 @@ def example_statistics(width: int) -> Statistics:
 
 
 def example_contract(**changes) -> ActionContract:
-    """An arm with two cameras of different sizes, a three-dimensional state and an inverted gripper."""
+    """Return an arm with two cameras of different sizes, a three-dimensional state and an inverted gripper."""
     fields = {
         "embodiment": "arm",
         "action": VectorSpec(ACTION_NAMES, normalization="min_max", statistics=example_statistics(7)),
@@ -42,7 +42,8 @@ def example_contract(**changes) -> ActionContract:
 
 
 def example_sample(contract: ActionContract, seed: int, instruction: str | None = None) -> WindowSample:
-    """A random window sample, as a dataset would return it: some history is padding, some actions do not count."""
+    """Return a random window sample, as a dataset would return it: some history is padding, some actions do not
+    count."""
     random = np.random.default_rng(seed)
     window, chunk = contract.window_size, contract.chunk_size
     frame_mask = np.arange(window) >= random.integers(0, window)

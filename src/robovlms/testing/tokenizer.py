@@ -15,7 +15,7 @@ STANDARD_TOKENS = (*DEFAULT_TOKENS, "sep_token", "cls_token", "mask_token")
 
 
 def family_tokenizer(family: Family) -> PreTrainedTokenizerBase:
-    """The tokenizer of a family: byte-level BPE, except where its processor insists on a class of its own."""
+    """Return the tokenizer of a family: byte-level BPE, except where its processor insists on a class of its own."""
     if family.classes.get("tokenizer") == "UdopTokenizer":
         return udop_tokenizer()
     return tiny_tokenizer(family.tokens, family.extra_tokens, family.last_tokens, family.add_bos, family.pieces)
