@@ -250,7 +250,7 @@ class PolicyHeadContinuousVLA(ContinuousVLA):
     Example:
         backbone = "Qwen/Qwen2-VL-2B-Instruct"
         vla = PolicyHeadContinuousVLA.from_backbone(backbone, contract, head_config=LSTMHeadConfig())
-        inputs = processor({"front": images}, "push the block", state)  # images uint8 (window, height, width, 3)
+        inputs = processor({"front": images}, "push the block", states)  # (window, height, width, 3); (window, state_dim)
         vla(**inputs).actions  # normalised (1, window, chunk, action_dim)
     """
 

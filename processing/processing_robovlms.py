@@ -58,7 +58,7 @@ class RoboVLMProcessor(ProcessorMixin):
 
     Example:
         processor = RoboVLMProcessor.from_backbone("Qwen/Qwen2-VL-2B-Instruct", contract)
-        inputs = processor({"front": images}, "push the block", state)  # images uint8 (window, height, width, 3)
+        inputs = processor({"front": images}, "push the block", states)  # (window, height, width, 3); (window, state_dim)
         actions = processor.decode_actions(vla.predict_action_chunk(**inputs))  # (1, chunk, action_dim)
     """
 

@@ -157,7 +157,7 @@ def met_first(backbone, tmp_path_factory):
     image = np.zeros((32, 32, 3), dtype=np.uint8)
     names = {kind.__name__: kind for kind in (*EXAMPLES, DataLoader, EpisodeBlockSampler, TrainingArguments)}
     names |= {"vla": vla, "processor": processor, "dataset": dataset, "contract": contract}
-    names |= {"image": image, "images": np.stack([image, image]), "state": np.zeros(2)}
+    names |= {"image": image, "images": np.stack([image, image]), "state": np.zeros(2), "states": np.zeros((2, 2))}
     names |= {"action_contract": action_contract, "LSTMHeadConfig": lambda: HEAD}
     stands_for = {
         '"Qwen/Qwen2-VL-2B-Instruct"': repr(str(backbone("smolvlm"))),
@@ -167,6 +167,7 @@ def met_first(backbone, tmp_path_factory):
         '"tensorflow_datasets/my_dataset"': repr(str(folder / "my_dataset")),
         '"outputs/my_vla"': repr(str(folder / "run")),
         "10_000": "2",
+        "bf16=True": "use_cpu=True",
     }
     return names, stands_for
 

@@ -250,7 +250,7 @@ def test_the_card_of_a_short_run_has_the_datasets_words_and_no_curve(checkpoint)
     """A run that ended before its first log."""
     from robovlms.cli import main
 
-    state = {"global_step": 3, "log_history": [{"step": 3, "train_loss": 1.0}]}
+    state = {"global_step": 3, "epoch": 0.1, "train_batch_size": 4, "log_history": [{"step": 3, "train_loss": 1.0}]}
     (checkpoint / "trainer_state.json").write_text(json.dumps(state))
     assert main(["card", str(checkpoint)]) == 0
     text = (checkpoint / "README.md").read_text()
