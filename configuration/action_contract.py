@@ -365,7 +365,7 @@ class ActionContract(StrictRecord):
 
 
 def how_to_declare(field: str) -> str:
-    """Where somebody who knows a field of the contract says it, in words."""
+    """Return where somebody who knows a field of the contract says it, in words."""
     values = {"mode": Mode, "frame": Frame, "rotation": RotationName}
     options = [value for value in get_args(values[field]) if value != UNKNOWN] if field in values else []
     listed = f" ({', '.join(options)})" if options else ""

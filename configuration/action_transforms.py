@@ -33,11 +33,11 @@ class ActionTransform(StrictRecord):
     per_chunk = False
 
     def encode(self, actions: np.ndarray, state: np.ndarray | None) -> np.ndarray:
-        """The robot's actions rewritten, float32."""
+        """Return the robot's actions rewritten, float32."""
         raise NotImplementedError
 
     def decode(self, actions: np.ndarray, state: np.ndarray | None) -> np.ndarray:
-        """The inverse of `encode`: the robot's actions, float32."""
+        """Return the inverse of `encode`: the robot's actions, float32."""
         raise NotImplementedError
 
     def names(self, names: Sequence[str]) -> list[str]:
@@ -45,7 +45,7 @@ class ActionTransform(StrictRecord):
         return list(names)
 
     def rewritten(self, names: Sequence[str]) -> set[str]:
-        """Which of the robot's dimensions do not stay as they are."""
+        """Return which of the robot's dimensions do not stay as they are."""
         return set(names)
 
     @property

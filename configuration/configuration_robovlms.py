@@ -142,13 +142,13 @@ class RoboVLMConfig(PreTrainedConfig):
     @travels_with()
     @classmethod
     def from_contract(cls, contract: "ActionContract", vlm_config: PreTrainedConfig | dict, **fields: Any) -> Self:
-        """A config whose action, chunk, window and state sizes are those of `contract`."""
+        """Return a config whose action, chunk, window and state sizes are those of `contract`."""
         return cls.checked(vlm_config=vlm_config, **(contract.model_sizes | fields))
 
     @travels_with()
     @classmethod
     def checked(cls, **fields: Any) -> Self:
-        """A config of the given fields. Unlike the constructor, which must take what transformers writes into
+        """Make a config of the given fields. Unlike the constructor, which must take what transformers writes into
         config.json, it refuses every name that is not a field; TypeError."""
         if unknown := sorted(set(fields) - set(cls.__dataclass_fields__)):
             known = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]

@@ -332,7 +332,7 @@ class TokenHeadConfig(HeadConfig):
 
 
 def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:
-    """The head config that `data["type"]` names.
+    """Return the head config that `data["type"]` names.
 
     Raises:
         ValueError: for an unknown head, or a field that the head does not have.
@@ -341,7 +341,7 @@ def head_config_from_dict(data: Mapping[str, Any]) -> HeadConfig:
 
 
 def history_config_from_dict(data: Mapping[str, Any] | str) -> HistoryConfig:
-    """The history config that `data["type"]`, or `data` itself, names.
+    """Return the history config that `data["type"]`, or `data` itself, names.
 
     Raises:
         ValueError: for an unknown history, or a field that the history does not have.

@@ -82,8 +82,8 @@ class SafetyLimits(StrictRecord):
                 raise ValueError(f"SafetyLimits: low = {self.low} must not be above high = {self.high}.")
 
     def spread(self, names: Sequence[str], units: Sequence[str] = ()) -> Self:
-        """The limits with one number for each dimension of an action; ValueError where a mapping doesn't fit its names
-        and units."""
+        """Return the limits with one number for each dimension of an action; ValueError where a mapping doesn't fit
+        its names and units."""
         rows = {}
         for limit in PER_DIMENSION:
             value = getattr(self, limit)

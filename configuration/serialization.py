@@ -28,7 +28,7 @@ class StrictRecord:
         """Consistency between fields; raises ValueError."""
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]  (subclasses are dataclasses)
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class StrictRecord:
 
     @classmethod
     def class_of(cls, data: dict[str, Any], where: str) -> tuple[Any, dict[str, Any]]:
-        """The class that a dict is of, and its fields: this class, unless a base chooses among its kinds."""
+        """Return the class that a dict is of, and its fields: this class, unless a base chooses among its kinds."""
         return cls, data
 
 

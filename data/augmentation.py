@@ -58,7 +58,7 @@ class RandomCrop(torch.nn.Module):
 
 
 def open_x_augmentation() -> list[torch.nn.Module]:
-    """What RoboVLMs trains on Open X-Embodiment with: a crop of 90% of the area and colour jitter."""
+    """Return what RoboVLMs trains on Open X-Embodiment with: a crop of 90% of the area and colour jitter."""
     return [RandomCrop(0.9), v2.ColorJitter(brightness=0.2, contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=0.05)]
 
 
@@ -98,7 +98,7 @@ class Augmented(Dataset):
         return getattr(self.dataset, name)  # stretches(), fps, statistics, ...
 
     def random_crop(self, camera: str) -> float | None:
-        """The fraction of the area that the camera's images are cropped to; None where they are not."""
+        """Return the fraction of the area that the camera's images are cropped to; None where they are not."""
         return _crop_of(self._transforms_of(camera))
 
     def _transforms_of(self, camera: str) -> Sequence[Any]:

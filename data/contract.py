@@ -45,7 +45,8 @@ class GripperChoice(StrictRecord):
             raise ValueError(f"grippers: give each its 'name' or its 'dim', got name={self.name!r}, dim={self.dim}.")
 
     def among(self, names: Sequence[str]) -> GripperSpec:
-        """The gripper of an action with these names; raises ValueError listing them where its name is not there."""
+        """Return the gripper of an action with these names; raises ValueError listing them where its name is not
+        there."""
         if self.dim is not None:
             return GripperSpec(self.dim, self.open_value, self.closed_value)
         if self.name is None or self.name not in names:
@@ -62,7 +63,7 @@ def action_contract(
     units: Sequence[str] | None = None,
     **fields: Any,
 ) -> ActionContract:
-    """The contract under which a policy trained on `dataset` acts.
+    """Return the contract under which a policy trained on `dataset` acts.
 
     What the dataset's files leave open (rotation, frame, mode, grippers) comes from `known_embodiments` where the
     dataset is listed there, and from `fields` before that. What nobody says and the numbers show (`infer_conventions`) is

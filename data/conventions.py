@@ -19,7 +19,8 @@ FEW = 30  # rows; fewer show nothing
 
 
 def infer_conventions(dataset) -> dict[str, Any]:
-    """What can be told from the recorded numbers of a LeRobotDataset, CalvinDataset or RLDSDataset; what can't is "unknown".
+    """Return what can be told from the recorded numbers of a LeRobotDataset, CalvinDataset or RLDSDataset; what can't
+    is "unknown".
 
     Returns:
         mode: "absolute" where actions are states that the robot reaches later, "delta" where they are in proportion to
@@ -80,7 +81,7 @@ def recordings(dataset) -> list[tuple[np.ndarray, np.ndarray | None]]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """The evidence for the mode, in a sentence."""
+    """Return the evidence for the mode, in a sentence."""
     dims = [one for one in found["evidence"]["dimensions"] if one["reading"] == found["mode"]]
     what = "absolute" if found["mode"] == "absolute" else "difference"
     if not dims:

@@ -6,7 +6,7 @@ MAX_DELAY = 15  # frames
 
 
 def pair(action: np.ndarray, state: np.ndarray, delay: int, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """An action (rows,) and what the state (rows, width) is, or has changed by, `delay` frames later."""
+    """Return an action (rows,) and what the state (rows, width) is, or has changed by, `delay` frames later."""
     state = np.asarray(state, np.float64)
     values = state[delay:] if what == "absolute" else np.diff(state, axis=0)[delay - 1 :]
     return action[: len(values)].astype(np.float64), values

@@ -6,7 +6,8 @@ from typing import Any
 
 
 def flat_names(names: Any, width: int) -> list[str] | None:
-    """One name per dimension out of a feature's `names`; None where they name something else (or there are none).
+    """Return one name per dimension out of a feature's `names`; None where they name something else (or there are
+    none).
 
     Understood: `[...]`, `[[...]]`, `{"motors": [...]}`, `{"x": 0, "y": 1}`, groups such as `{"left_arm": [...],
     "right_arm": [...]}`, and `[["left", "right"], ["x", "y", "z"]]` for a vector of 2 x 3. Names that come twice are told
@@ -23,8 +24,8 @@ def flat_names(names: Any, width: int) -> list[str] | None:
 
 
 def tell_apart(names: list[str], groups: list[str]) -> list[str]:
-    """The names, with their group in front where the names alone come twice; of no group, with the number of the
-    repetition."""
+    """Return the names, with their group in front where the names alone come twice; of no group, with the number of
+    the repetition."""
     if len(set(names)) == len(names):
         return names
     names = [f"{group}_{name}" if group else name for group, name in zip(groups, names, strict=True)]

@@ -19,7 +19,7 @@ def find_format(name_or_path: str | Path) -> Format:
 
 
 def find_rlds_folder(folder: str | Path) -> Path:
-    """The folder in which features.json lies: `folder`, or the one version below it (bridge_dataset -> 1.0.0).
+    """Return the folder in which features.json lies: `folder`, or the one version below it (bridge_dataset -> 1.0.0).
 
     Raises:
         DatasetError: where there are several versions; they are listed.

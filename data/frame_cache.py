@@ -36,7 +36,7 @@ class FrameCache:
         return sum(frame.nbytes for frame in self._frames.values())
 
     def get(self, key: Hashable) -> np.ndarray | None:
-        """A frame to read at once: the next `put` may overwrite it."""
+        """Return a frame to read at once: the next `put` may overwrite it."""
         frame = self._frames.get(key)
         if frame is not None:
             self._frames.move_to_end(key)

@@ -36,7 +36,7 @@ class ImageColumn:
         return _value(self._encoded, row - int(self._starts[group]))
 
     def first(self) -> dict | np.ndarray:
-        """The value of the file's first row, without reading the row group."""
+        """Return the value of the file's first row, without reading the row group."""
         batch = next(self._file.iter_batches(1, columns=[self._key]))
         return _value(_plain(batch.column(0)), 0)
 

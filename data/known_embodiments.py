@@ -248,7 +248,8 @@ KNOWN_EMBODIMENTS = {
 
 
 def known_embodiment(dataset: str | Path) -> KnownEmbodiment | None:
-    """The entry of a Hub id, or of a local folder that carries the repository's name; None where there is none."""
+    """Return the entry of a Hub id, or of a local folder that carries the repository's name; None where there is
+    none."""
     name = str(dataset)
     for entry in KNOWN_EMBODIMENTS.values():
         if name in entry.datasets or Path(name).name in {Path(known).name for known in entry.datasets}:
@@ -257,7 +258,8 @@ def known_embodiment(dataset: str | Path) -> KnownEmbodiment | None:
 
 
 def known_recording(embodiment: str, action_names: Sequence[str], fps: float) -> KnownEmbodiment | None:
-    """The entry of a dataset without a name of its own: embodiment, action names and frequency are all the entry's."""
+    """Return the entry of a dataset without a name of its own: embodiment, action names and frequency are all the
+    entry's."""
     entry = KNOWN_EMBODIMENTS.get(embodiment)
     same = entry is not None and entry.action_names == tuple(action_names) and entry.control_frequency == fps
     return entry if same else None

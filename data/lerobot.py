@@ -197,7 +197,7 @@ class LeRobotDataset(Dataset):
         return [] if self.columns.state else [key for key in candidates(self.metadata) if key not in used]
 
     def as_recorded(self) -> "LeRobotDataset":
-        """The same dataset with the actions as recorded, in the robot's units."""
+        """Return the same dataset with the actions as recorded, in the robot's units."""
         recorded = copy.copy(self)
         recorded.transform = None
         return recorded

@@ -75,8 +75,8 @@ def check_columns(columns: Mapping[str, Any] | None) -> None:
 
 
 def find_columns(metadata: "LeRobotMetadata", columns: Mapping[str, Any] | None = None) -> Columns:
-    """The dataset's columns: those that `columns` names, the others as the dataset's layout says (meta/modality.json,
-    LeRobot's own names, openpi's, one column per body part).
+    """Return the dataset's columns: those that `columns` names, the others as the dataset's layout says
+    (meta/modality.json, LeRobot's own names, openpi's, one column per body part).
 
     Raises:
         DatasetError: where a named column does not exist, or no action can be found.
@@ -111,7 +111,7 @@ def candidates(metadata: "LeRobotMetadata") -> dict[str, int]:
 
 
 def join_slices(columns: Mapping[str, np.ndarray], slices: Sequence[ColumnSlice]) -> np.ndarray:
-    """The vector (rows, width) that the slices make of the columns (rows, width of the column)."""
+    """Return the vector (rows, width) that the slices make of the columns (rows, width of the column)."""
     parts = [columns[part.key][:, part.start : part.stop] for part in slices]
     if len(parts) == 1:
         return np.ascontiguousarray(parts[0])
@@ -119,7 +119,8 @@ def join_slices(columns: Mapping[str, np.ndarray], slices: Sequence[ColumnSlice]
 
 
 def slice_names(metadata: "LeRobotMetadata", slices: Sequence[ColumnSlice], default: str) -> list[str]:
-    """One name per dimension of the vector; `default` numbers the dimensions of an only column without names."""
+    """Return one name per dimension of the vector; `default` numbers the dimensions of an only column without
+    names."""
     names, groups = [], []
     for part in slices:
         width = part.stop - part.start
@@ -137,7 +138,8 @@ def slice_names(metadata: "LeRobotMetadata", slices: Sequence[ColumnSlice], defa
 
 
 def slice_units(metadata: "LeRobotMetadata", slices: Sequence[ColumnSlice]) -> list[str] | None:
-    """One unit per dimension ("unknown" where only other columns have some), or None where the dataset has none."""
+    """Return one unit per dimension ("unknown" where only other columns have some), or None where the dataset has
+    none."""
     parts = [(part, metadata.units(part.key)) for part in slices]
     if all(units is None for _, units in parts):
         return None

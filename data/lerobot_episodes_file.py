@@ -8,7 +8,7 @@ STATS = ("min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99"
 
 
 def episodes_table(rows: list[dict], features: dict[str, dict], file: int = 0) -> pa.Table:
-    """The `file`-th file of the episode table; `rows` come with every column but `meta/episodes/*`."""
+    """Return the `file`-th file of the episode table; `rows` come with every column but `meta/episodes/*`."""
     integer, real = pa.int64(), pa.float64()
     fields = [
         pa.field("episode_index", integer),

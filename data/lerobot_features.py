@@ -14,7 +14,7 @@ ARROW_TYPES = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int
 
 
 def image_feature(images: np.ndarray, fps: float, codec: str, as_video: bool) -> dict:
-    """The feature of a camera with images uint8 (frames, height, width, 3)."""
+    """Return the feature of a camera with images uint8 (frames, height, width, 3)."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"images must be uint8 (frames, height, width, 3), got {images.dtype} {images.shape}")
     height, width = images.shape[1:3]
@@ -38,7 +38,7 @@ def image_feature(images: np.ndarray, fps: float, codec: str, as_video: bool) ->
 
 
 def numeric_feature(key: str, values: np.ndarray, names: list[str] | None, units: list[str] | None) -> dict:
-    """The feature of a numeric column (frames,) or (frames, width)."""
+    """Return the feature of a numeric column (frames,) or (frames, width)."""
     dtype = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}.get(values.dtype.kind)
     if dtype is None or values.ndim not in (1, 2):
         raise ValueError(
@@ -53,7 +53,7 @@ def numeric_feature(key: str, values: np.ndarray, names: list[str] | None, units
 
 
 def arrow_schema(features: dict[str, dict]) -> pa.Schema:
-    """The parquet schema, with the metadata by which the `datasets` library knows images from structs."""
+    """Return the parquet schema, with the metadata by which the `datasets` library knows images from structs."""
     fields, described = [], {}
     for key, feature in features.items():
         if feature["dtype"] == "video":

@@ -118,19 +118,21 @@ class LeRobotMetadata:
         return find_cameras(self, depth=False)
 
     def is_depth(self, key: str) -> bool:
-        """Whether a feature of pictures holds depth: flagged so in info.json, or of more than 8 bits in its files."""
+        """Return whether a feature of pictures holds depth: flagged so in info.json, or of more than 8 bits in its
+        files."""
         return self.picture(key).is_depth
 
     def is_numeric(self, key: str) -> bool:
-        """Whether a feature is a vector of numbers."""
+        """Return whether a feature is a vector of numbers."""
         return self.features[key]["dtype"] in NUMERIC_TYPES
 
     def names(self, key: str) -> list[str] | None:
-        """The names of a vector feature's dimensions, or None where the dataset has none."""
+        """Return the names of a vector feature's dimensions, or None where the dataset has none."""
         return flat_names(self.features[key].get("names"), self.width(key))
 
     def units(self, key: str) -> list[str] | None:
-        """The units of a vector feature's dimensions where the dataset declares them (`"units"` in info.json)."""
+        """Return the units of a vector feature's dimensions where the dataset declares them (`"units"` in
+        info.json)."""
         return self.features[key].get("units")
 
     def width(self, key: str) -> int:
@@ -320,7 +322,7 @@ class LeRobotMetadata:
 
 
 def repair_hint(source: DatasetSource) -> str:
-    """How an episode table that lacks episodes, or is none, is made anew."""
+    """Return how an episode table that lacks episodes, or is none, is made anew."""
     return (
         f"did its writer end without finalize()? `robovlms data repair {source} --output OTHER` rebuilds the episode "
         "table from the rows"

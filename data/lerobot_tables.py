@@ -122,8 +122,8 @@ def check_tables(
     finite: Sequence[str],
     tolerance: float,
 ) -> list[DatasetError]:
-    """What is wrong with the rows: non-finite values in the `finite` columns, timestamps that are not frame / fps
-    within `tolerance` (s), frame numbers that do not count from 0."""
+    """Return what is wrong with the rows: non-finite values in the `finite` columns, timestamps that are not frame /
+    fps within `tolerance` (s), frame numbers that do not count from 0."""
     problems = []
 
     def report(bad: np.ndarray, text: str) -> None:

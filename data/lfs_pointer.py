@@ -7,7 +7,7 @@ LARGEST = 1024  # bytes; a pointer has about 130
 
 
 def lfs_problem(path: Path, size: int | None = None) -> str | None:
-    """What is wrong with a file that is only a pointer; None for others. `size` saves asking for it again."""
+    """Return what is wrong with a file that is only a pointer; None for others. `size` saves asking for it again."""
     if (path.stat().st_size if size is None else size) > LARGEST:
         return None
     with path.open("rb") as file:

@@ -109,7 +109,7 @@ class Mixture(Dataset):
         return statistics_by_embodiment(self, **options)
 
     def as_recorded(self) -> "Mixture":
-        """The mixture of the same datasets without their transforms, with the actions as recorded."""
+        """Return the mixture of the same datasets without their transforms, with the actions as recorded."""
         recorded = copy.copy(self)
         recorded.datasets = [
             part.as_recorded() if getattr(part, "transform", None) else part for part in self.datasets

@@ -22,7 +22,7 @@ class Picture:
 
 
 def channel_axis(shape: Sequence[int]) -> int | None:
-    """Which axis of a picture's shape holds the channels: the last or the first; None for (height, width).
+    """Return which axis of a picture's shape holds the channels: the last or the first; None for (height, width).
 
     Raises ValueError for anything else.
     """
@@ -43,7 +43,8 @@ def picture_size(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def is_picture(feature: Mapping[str, Any]) -> bool:
-    """Whether a feature of info.json holds pictures: a video, images, or whole pictures as arrays of numbers."""
+    """Return whether a feature of info.json holds pictures: a video, images, or whole pictures as arrays of
+    numbers."""
     dtype, shape = feature["dtype"], feature.get("shape") or ()
     if dtype in ("video", "image"):
         return True
@@ -57,7 +58,7 @@ def is_picture(feature: Mapping[str, Any]) -> bool:
 
 
 def is_declared_depth(feature: Mapping[str, Any]) -> bool:
-    """Whether info.json says that a feature of pictures holds depth, by a flag or by its type of numbers."""
+    """Return whether info.json says that a feature of pictures holds depth, by a flag or by its type of numbers."""
     infos = [feature, feature.get("info") or {}, feature.get("video_info") or {}]
     if any(info.get(flag) for info in infos for flag in ("is_depth_map", "video.is_depth_map", "is_depth")):
         return True
@@ -72,7 +73,7 @@ def _is_single(shape: Sequence[int]) -> bool:
 
 
 def is_depth_format(pixel_format: str | None) -> bool:
-    """Whether FFmpeg's pixel format has one channel of more than 8 bits: gray10le, gray12le, gray16be ..."""
+    """Return whether FFmpeg's pixel format has one channel of more than 8 bits: gray10le, gray12le, gray16be ..."""
     return (
         bool(pixel_format)
         and pixel_format.startswith("gray")

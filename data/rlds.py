@@ -158,7 +158,7 @@ class RLDSDataset(Dataset):
         return [range(a, b) for a, b in pairwise(edges)]
 
     def instruction(self, row: int) -> str:
-        """The instruction of a row of `action`."""
+        """Return the instruction of a row of `action`."""
         return str(self._index.texts[self._index.text_of[self._rows[row]]])
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ class Feature:
 
 
 def step_features(description: dict) -> dict[str, Feature]:
-    """The features of a step by their path below `steps`, of a features.json."""
+    """Return the features of a step by their path below `steps`, of a features.json."""
     found = _flat(description, "")
     return {path.removeprefix(STEPS): feature for path, feature in found.items() if path.startswith(STEPS)}
 

@@ -64,7 +64,7 @@ def read_index(files: Sequence[Path], name: str, keys: StepKeys, features: dict[
 
 
 def shortfalls(files: Sequence[Path], described: dict, split: str, index: RLDSIndex | None = None) -> list[str]:
-    """What dataset_info.json promises of a split and the files lack: whole files, records of a file."""
+    """Return what dataset_info.json promises of a split and the files lack: whole files, records of a file."""
     (total,) = {int(match[2]) for match in map(_numbers, files) if match} or {len(files)}
     there = {int(match[1]): number for number, match in enumerate(map(_numbers, files)) if match}
     found = []

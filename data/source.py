@@ -14,7 +14,7 @@ from .lfs_pointer import lfs_problem
 
 
 def lerobot_home() -> Path:
-    """Where LeRobot keeps recordings by their id."""
+    """Return where LeRobot keeps recordings by their id."""
     return Path(os.environ.get("HF_LEROBOT_HOME") or Path(constants.HF_HOME) / "lerobot").expanduser()
 
 
@@ -65,7 +65,7 @@ class DatasetSource:
             return  # `file` says so where it is asked for
 
     def file(self, relative: str, episode: int | None = None) -> Path:
-        """The local path of a file of the dataset; DatasetError where it does not exist."""
+        """Return the local path of a file of the dataset; DatasetError where it does not exist."""
         path = self.root / relative
         if not self.is_local and not path.exists():
             self._download(relative)
@@ -78,7 +78,7 @@ class DatasetSource:
         return path
 
     def text(self, relative: str) -> str:
-        """The text of a file, UTF-8 whatever the locale."""
+        """Return the text of a file, UTF-8 whatever the locale."""
         try:
             return self.file(relative).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:

@@ -26,7 +26,8 @@ def records(file: Path, dataset: str) -> Iterator[tuple[int, bytes]]:
 
 
 def read_record(file: Path, offset: int, dataset: str, verified: bool = False) -> bytes:
-    """The record at an offset; raises like `records`. The checksum of contents `verified` before is not computed again."""
+    """Return the record at an offset; raises like `records`. The checksum of contents `verified` before is not
+    computed again."""
     with file.open("rb") as opened:
         opened.seek(offset)
         head = opened.read(12)
@@ -50,8 +51,8 @@ def masked_crc32c(content: bytes) -> int:
 
 
 def parse_example(content: bytes, wanted: Collection[str] | None = None) -> dict[str, list[bytes] | np.ndarray]:
-    """A `tf.train.Example`: name -> bytes strings, float32 or int64 numbers; of the features `wanted` alone, where these
-    are given. Raises ValueError for what is none."""
+    """Return a `tf.train.Example`: name -> bytes strings, float32 or int64 numbers; of the features `wanted` alone,
+    where these are given. Raises ValueError for what is none."""
     view = memoryview(content)
     found: dict[str, list[bytes] | np.ndarray] = {}
     try:

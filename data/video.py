@@ -95,7 +95,7 @@ def first_frame(path: Path) -> Picture:
 
 
 def has_even_pictures(path: Path, fps: float) -> bool:
-    """Whether a video's pictures stand at 0, 1 / fps, 2 / fps ... s by its index (its packets are not read)."""
+    """Return whether a video's pictures stand at 0, 1 / fps, 2 / fps ... s by its index (its packets are not read)."""
     with _opened(path) as (_, stream):
         times = np.array([entry.timestamp for entry in stream.index_entries], np.float64)
         if stream.start_time is None or not len(times):

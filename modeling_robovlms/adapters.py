@@ -19,7 +19,7 @@ def save_adapter(peft_model: PeftModel, folder: str | Path) -> None:
 
 
 def base_vla(model: nn.Module) -> RoboVLMPreTrainedModel:
-    """The VLA below adapters, or the model itself where it has none.
+    """Return the VLA below adapters, or the model itself where it has none.
 
     Raises:
         TypeError: if that is no VLA.
@@ -31,7 +31,7 @@ def base_vla(model: nn.Module) -> RoboVLMPreTrainedModel:
 
 
 def load_adapter(folder: str, backbone: str | None = None, **model_options: Any) -> PeftModel:
-    """A VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
+    """Return a VLA with the adapters that `save_adapter` wrote; `.merge_and_unload()` makes a plain VLA of it.
 
     Args:
         folder: folder or Hub id of the adapter.

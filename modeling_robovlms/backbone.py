@@ -111,7 +111,7 @@ class Backbone:
 
     @travels_with("interleaved_continuous")
     def image_features(self, inputs: dict[str, Any], rows: int) -> dict[str, torch.Tensor]:
-        """What the backbone needs of each row's images, encoded once, `(rows, ...)` each.
+        """Return what the backbone needs of each row's images, encoded once, `(rows, ...)` each.
 
         Families that cannot be given encoded images keep the pixels, and encode them again.
         """
@@ -285,7 +285,7 @@ class Backbone:
         return unused_parameters(self.model, self.unused_names, self.output_layer if is_continuous else None)
 
     def embedding_modules(self) -> list[nn.Module]:
-        """The modules that embed the tokens among which action tokens stand."""
+        """Return the modules that embed the tokens among which action tokens stand."""
         return [self.model.get_input_embeddings()]
 
     @contextmanager
@@ -309,7 +309,7 @@ class Backbone:
 
 @lru_cache
 def forward_names(entry: type[nn.Module]) -> frozenset[str]:
-    """The named arguments of a module's forward."""
+    """Return the named arguments of a module's forward."""
     parameters = inspect.signature(entry.forward).parameters.values()
     return frozenset(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
 
@@ -353,12 +353,12 @@ def register_backbone(
 
 
 def backbone_class(model: PreTrainedModel) -> type[Backbone]:
-    """The class that is registered for a vision-language model, `Backbone` itself if none is."""
+    """Return the class that is registered for a vision-language model, `Backbone` itself if none is."""
     if (registered := _BY_MODEL_TYPE.get(model.config.model_type)) is not None:
         return registered
     return next((backbone for has_trait, backbone in _BY_TRAIT.items() if has_trait(model)), Backbone)
 
 
 def backbone_runner(model: PreTrainedModel) -> Backbone:
-    """What runs a vision-language model."""
+    """Return what runs a vision-language model."""
     return backbone_class(model)(model)

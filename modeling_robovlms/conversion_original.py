@@ -63,7 +63,7 @@ PUBLISHED_TOKENIZERS = {("kosmos", 65037): 63995, ("paligemma", 257216): 257137}
 
 
 def convert_original(config: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor]) -> RoboVLMPreTrainedModel:
-    """The VLA that a checkpoint of the original release holds, in eval mode and float32.
+    """Return the VLA that a checkpoint of the original release holds, in eval mode and float32.
 
     Args:
         config: the release's JSON (`hyper_parameters["configs"]` of its checkpoints). `backbone_config`, the
@@ -112,7 +112,7 @@ def _renamed(release: "_Release", state_dict: Mapping[str, torch.Tensor]) -> dic
 
 
 def reference_inputs(config: Mapping[str, Any], inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The original's batch as keyword arguments of the converted VLA's `forward`.
+    """Return the original's batch as keyword arguments of the converted VLA's `forward`.
 
     Args:
         config: as for `convert_original`.
@@ -336,7 +336,7 @@ class _Rows:
         }
 
     def with_images(self, text: torch.Tensor, value: int) -> torch.Tensor:
-        """A tensor over text positions `(rows, length)` with `value` at the image tokens."""
+        """Return a tensor over text positions `(rows, length)` with `value` at the image tokens."""
         images = text.new_full((len(text), self.image_length), value)
         return torch.cat([text[:, : self.images_at], images, text[:, self.images_at :]], dim=1)
 

@@ -13,14 +13,14 @@ from .backbone import Backbone, UnsupportedByBackbone, forward_names, register_b
 
 
 def prompts_the_encoder(model: PreTrainedModel) -> bool:
-    """Whether this is an encoder that reads text, and a decoder."""
+    """Return whether this is an encoder that reads text, and a decoder."""
     return "input_ids" in forward_names(type(model)) and (
         model.config.is_encoder_decoder or model.config.get_text_config().is_encoder_decoder
     )
 
 
 def prompts_the_decoder(model: PreTrainedModel) -> bool:
-    """Whether only the decoder reads text."""
+    """Return whether only the decoder reads text."""
     return "input_ids" not in forward_names(type(model))
 
 
@@ -98,7 +98,7 @@ class EncoderDecoderBackbone(Backbone):
         raise ValueError(f"The config of backbone {self.family!r} names no decoder_start_token_id.")
 
     def embedding_modules(self) -> list[nn.Module]:
-        """The decoder's: it is a module of its own, whose weight is the encoder's."""
+        """Return the decoder's: it is a module of its own, whose weight is the encoder's."""
         return [module for name, module in decoder_embeddings(self.model)]
 
 
@@ -131,7 +131,7 @@ class DecoderPromptBackbone(Backbone):
 
 
 def decoder_embeddings(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
-    """The modules that embed the vocabulary for a decoder."""
+    """Yield the modules that embed the vocabulary for a decoder."""
     embedding: Any = model.get_input_embeddings()
     vocabulary = embedding.weight.shape[0]
     for name, module in model.named_modules():

@@ -12,21 +12,22 @@ ENCODED_FIELDS = {"pooler_output", "last_hidden_state", "hidden_states", "attent
 
 
 def is_image_input(name: str, value: Any, input_ids: torch.Tensor) -> bool:
-    """Whether an input belongs to the images: it is not laid out like the tokens."""
+    """Return whether an input belongs to the images: it is not laid out like the tokens."""
     return torch.is_tensor(value) and (
         name.startswith(IMAGE_INPUTS + BESIDE_IMAGES) or value.shape[:2] != input_ids.shape
     )
 
 
 def per_row(value: torch.Tensor, rows: int) -> torch.Tensor:
-    """A tensor over all rows' images, `(rows * n, ...)`, as `(rows, n, ...)`."""
+    """Return a tensor over all rows' images, `(rows * n, ...)`, as `(rows, n, ...)`."""
     if len(value) % rows:
         raise ValueError(f"The rows' images differ in size or number: {len(value)} entries for {rows} rows.")
     return value.unflatten(0, (rows, -1))
 
 
 def encoded_per_row(output: BaseModelOutputWithPooling, rows: int) -> dict[str, torch.Tensor] | None:
-    """What `get_image_features` returned, `(rows, ...)` each; None where the forward needs more than its features."""
+    """Return what `get_image_features` returned, `(rows, ...)` each; None where the forward needs more than its
+    features."""
     features: Any = output.pooler_output  # a tensor, or one for each image
     deepstack = getattr(output, "deepstack_features", None) or []
     if features is None or set(output.keys()) - ENCODED_FIELDS:

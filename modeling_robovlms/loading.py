@@ -31,7 +31,7 @@ def require_image_input(vlm_config: PreTrainedConfig, name: str) -> None:
 def quantizing_the_backbone_only(
     quantization_config: QuantizationConfigMixin | dict[str, Any], own_layers: list[str]
 ) -> QuantizationConfigMixin:
-    """A copy of a quantisation config that leaves `own_layers` and the vocabulary's output layer alone.
+    """Return a copy of a quantisation config that leaves `own_layers` and the vocabulary's output layer alone.
 
     Layers that it leaves alone already may be named as in the vision-language model or as in the VLA.
 
@@ -54,8 +54,8 @@ def quantizing_the_backbone_only(
 
 
 def take_quantization(vlm_config: PreTrainedConfig, own_layers: list[str]) -> dict[str, Any] | None:
-    """How a backbone was quantised when it was published, taken out of its config, as the whole VLA's config says it.
-    None if it was not quantised."""
+    """Return how a backbone was quantised when it was published, taken out of its config, as the whole VLA's config
+    says it. None if it was not quantised."""
     published = getattr(vlm_config, "quantization_config", None)
     if published is None:
         return None

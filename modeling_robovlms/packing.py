@@ -44,7 +44,7 @@ def pack_tokens(
 
 
 def rows_of(inputs: dict[str, Any], chosen: torch.Tensor, rows: int) -> dict[str, Any]:
-    """Some rows of the processor's output for `rows` rows."""
+    """Return some rows of the processor's output for `rows` rows."""
     return {
         name: value
         if not torch.is_tensor(value)
@@ -56,7 +56,7 @@ def rows_of(inputs: dict[str, Any], chosen: torch.Tensor, rows: int) -> dict[str
 
 
 def rows_of_equal_length(inputs: dict[str, Any]) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
-    """The rows in groups of the same number of real tokens, without padding, with their indices."""
+    """Yield the rows in groups of the same number of real tokens, without padding, with their indices."""
     rows = len(inputs["input_ids"])
     lengths = inputs["attention_mask"].sum(dim=1)
     for length in lengths.unique().tolist():

@@ -36,11 +36,11 @@ class VLACache:
         self.entries[name] = value
 
     def get(self, name: str) -> torch.Tensor | None:
-        """The entry, or None."""
+        """Return the entry, or None."""
         return self.entries.get(name)
 
     def named(self, prefix: str) -> dict[str, torch.Tensor]:
-        """The entries whose names start with `prefix`, without it."""
+        """Return the entries whose names start with `prefix`, without it."""
         return {name.removeprefix(prefix): self[name] for name in self.entries if name.startswith(prefix)}
 
     def reset(self, rows: Rows | None = None) -> None:
@@ -54,7 +54,7 @@ class VLACache:
                 self.entries[name] = tensor
 
     def select(self, rows: Rows) -> "VLACache":
-        """A cache of some rows only; `write` puts it back after use."""
+        """Return a cache of some rows only; `write` puts it back after use."""
         return VLACache({name: tensor[torch.as_tensor(rows)] for name, tensor in self.entries.items()})
 
     def write(self, rows: Rows, part: "VLACache") -> None:
@@ -69,7 +69,7 @@ class VLACache:
 
 
 def join_caches(caches: Sequence[VLACache]) -> VLACache:
-    """The rows of several caches, one after another; `select` takes them apart again."""
+    """Return the rows of several caches, one after another; `select` takes them apart again."""
     names = dict.fromkeys(name for cache in caches for name in cache.entries)
     entries = {}
     for name in names:

@@ -13,7 +13,7 @@ UNUSED_ANYWHERE = r"audio_tower|audio_tokenizer|embed_audio|video_tower|vision_t
 def unused_parameters(
     model: PreTrainedModel, family_names: str, output_layer: nn.Module | None
 ) -> Iterator[nn.Parameter]:
-    """What no loss on whole images and text reaches.
+    """Yield what no loss on whole images and text reaches.
 
     Args:
         family_names: pattern of names of what is not used in this family; "" if all is.

@@ -79,7 +79,7 @@ class BackboneInputs:
         return self.call_processor(texts, images)
 
     def call_processor(self, texts: list[str], images: Any) -> BatchFeature:
-        """The processor's own call, `images` as it wants them."""
+        """Make the processor's own call, `images` as it wants them."""
         inputs = self.processor(text=texts, images=images, return_tensors="pt", **self.padding, **self.call_options())
         inputs.pop("labels", None)
         return inputs
@@ -96,7 +96,7 @@ class BackboneInputs:
         return options
 
     def raw_image_prompt(self) -> str:
-        """The placeholder tokens of one image as they stand in the ids, with no marks around them."""
+        """Return the placeholder tokens of one image as they stand in the ids, with no marks around them."""
         raise ValueError(f"raw_prompt is not possible with {type(self.processor).__name__}.")
 
     def from_raw(self, texts: list[str], images: list[list[np.ndarray]]) -> BatchFeature:
@@ -106,7 +106,7 @@ class BackboneInputs:
         return BatchFeature({**inputs, **self.processor.image_processor(flat(images), return_tensors="pt")})
 
     def image_positions(self, inputs: BatchFeature) -> torch.Tensor:
-        """Where the images' tokens stand among the text's, bool `(rows, sequence)`.
+        """Return where the images' tokens stand among the text's, bool `(rows, sequence)`.
 
         Raises:
             ValueError: if they do not stand there (cross-attention).
@@ -143,17 +143,17 @@ def register_inputs(*processor_classes: str) -> Callable[[InputsClass], InputsCl
 
 
 def choose_inputs(processor: Any, image_options: Mapping[str, Any] | None = None) -> BackboneInputs:
-    """What is registered for the processor's class, else the general way."""
+    """Return what is registered for the processor's class, else the general way."""
     return INPUTS.get(type(processor).__name__, BackboneInputs)(processor, image_options)
 
 
 def flat(images: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """All images of all rows."""
+    """Return all images of all rows."""
     return [image for row in images for image in row]
 
 
 def per_token_names(inputs: BatchFeature) -> list[str]:
-    """The inputs that are laid out like `input_ids`, `(rows, sequence, ...)`."""
+    """Return the inputs that are laid out like `input_ids`, `(rows, sequence, ...)`."""
     shape = inputs["input_ids"].shape
     return [
         name

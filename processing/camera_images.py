@@ -24,15 +24,15 @@ def crop_and_resize(images: torch.Tensor, fraction: float, top: int, left: int) 
 
 
 def crop_centre(images: torch.Tensor, fraction: float) -> torch.Tensor:
-    """The centre of images `(..., height, width)`, resized back."""
+    """Return the centre of images `(..., height, width)`, resized back."""
     height, width = images.shape[-2:]
     inner_height, inner_width = crop_size(height, width, fraction)
     return crop_and_resize(images, fraction, (height - inner_height) // 2, (width - inner_width) // 2)
 
 
 def seen_part(pixels: np.ndarray, camera: CameraSpec, cropped: float | None) -> np.ndarray:
-    """What the policy sees of uint8 `(window, height, width, 3)`, of which training cut random crops already (the
-    fraction `cropped`) or not (None).
+    """Return what the policy sees of uint8 `(window, height, width, 3)`, of which training cut random crops already
+    (the fraction `cropped`) or not (None).
 
     Raises:
         ValueError: for crops of another area than the contract's, or of a camera without crops there.

@@ -11,7 +11,7 @@ from .processing_robovlms import RoboVLMProcessor
 
 
 def encode_chat(processor: RoboVLMProcessor, samples: Sequence[Mapping[str, Any]]) -> BatchFeature:
-    """A batch of conversations; the last message, the assistant's, is what is learnt.
+    """Encode a batch of conversations; the last message, the assistant's, is what is learnt.
 
     Args:
         samples: `images`, a list of uint8 RGB arrays `(height, width, 3)` or PIL images, and `messages`, as in

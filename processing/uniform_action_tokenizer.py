@@ -59,5 +59,5 @@ class UniformActionTokenizer(ActionTokenizer):
 
 
 def original_token_ids(orig: int, n_bins: int) -> tuple[int, ...]:
-    """The ids of the original release, which counts down from `orig` (exclusive) as values go up."""
+    """Return the ids of the original release, which counts down from `orig` (exclusive) as values go up."""
     return tuple(range(orig - 1, orig - n_bins - 1, -1))

@@ -17,7 +17,7 @@ def parse_arguments(
     description: str | None = None,
     choose_defaults: Callable[[argparse.Namespace], Mapping[str, Any]] | None = None,
 ) -> tuple[Any, ...]:
-    """One instance of each dataclass from `arguments`, whose flags go before the keys of `--config FILE.yaml`.
+    """Return one instance of each dataclass from `arguments`, whose flags go before the keys of `--config FILE.yaml`.
 
     A YAML value may be a mapping or a list of mappings where the flag takes JSON. `choose_defaults` gives the defaults
     that depend on what was asked for; flags and file go before them.
@@ -40,7 +40,7 @@ def parse_arguments(
 
 
 def build_parser(dataclasses: Sequence[type], prog: str, description: str | None = None) -> HfArgumentParser:
-    """The parser of `parse_arguments`, for its help."""
+    """Return the parser of `parse_arguments`, for its help."""
     types = [DataClassType(one) for one in dataclasses]
     parser = HfArgumentParser(types, prog=prog, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.yaml", help="the same options as a file; flags go before it")
@@ -48,7 +48,7 @@ def build_parser(dataclasses: Sequence[type], prog: str, description: str | None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The file's top-level mapping; ValueError if it has none."""
+    """Return the file's top-level mapping; ValueError if it has none."""
     if not file.is_file():
         raise FileNotFoundError(f"--config: there is no file {file}.")
     content = yaml.safe_load(file.read_text(encoding="utf-8"))

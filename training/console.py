@@ -47,7 +47,7 @@ class ConsoleLine(ProgressCallback):
 
 
 def describe_log(logs: dict[str, Any]) -> list[str]:
-    """The parts of a line about one of the Trainer's logs; none for what only a report or tracker wants."""
+    """Return the parts of a line about one of the Trainer's logs; none for what only a report or tracker wants."""
     told = []
     if "loss" in logs:
         parts = [
@@ -74,14 +74,14 @@ def describe_log(logs: dict[str, Any]) -> list[str]:
 
 
 def describe_seconds(seconds: float) -> str:
-    """A time as people say it."""
+    """Return a time as people say it."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def memory_gib() -> float:
-    """The most that was in use: of the GPU where there is one, else of this process."""
+    """Return the most that was in use: of the GPU where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / GIB
     unit = 1 if sys.platform == "darwin" else 1024

@@ -48,7 +48,7 @@ def freeze(
 
 
 def text_layers(vla: RoboVLMPreTrainedModel) -> nn.ModuleList:
-    """The text tower's layers, first to last."""
+    """Return the text tower's layers, first to last."""
     count = vla.config.get_text_config().num_hidden_layers
     for module in vla.text_tower.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:

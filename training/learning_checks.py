@@ -60,7 +60,8 @@ class LearningChecks(ForwardWatcher):
 
 
 def check_batch(model: nn.Module, inputs: dict[str, Any], names: Sequence[str] | None = None) -> dict[str, float]:
-    """The numbers of one batch, by the names of `LearningChecks`; those that the batch can't tell are left out."""
+    """Return the numbers of one batch, by the names of `LearningChecks`; those that the batch can't tell are left
+    out."""
 
     def run(changed: dict[str, Any]) -> Any:
         torch.manual_seed(0)  # heads that sample draw the same noise each time

@@ -43,7 +43,7 @@ def hold_trained_in_float32(model: nn.Module, training: TrainingArguments) -> No
 
 
 def is_half(parameter: nn.Parameter) -> bool:
-    """Whether it is trained, and in bfloat16 or float16."""
+    """Return whether it is trained, and in bfloat16 or float16."""
     return parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16)
 
 

@@ -27,7 +27,7 @@ class PreferencePair:
 
 
 def preference_pairs(trajectories: Sequence[Trajectory]) -> list[PreferencePair]:
-    """Every scene's successes and failures, side by side; what is left over of either finds no partner."""
+    """Return every scene's successes and failures, side by side; what is left over of either finds no partner."""
     scenes: dict[tuple[str, int], tuple[list, list]] = defaultdict(lambda: ([], []))
     for trajectory in trajectories:
         result = trajectory.result

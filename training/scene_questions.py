@@ -16,18 +16,18 @@ GRID = 8
 
 
 def questions(things: Iterable[str]) -> list[str]:
-    """One question per thing."""
+    """Return one question per thing."""
     return [f"where is the {thing.replace('_', ' ')}?" for thing in things]
 
 
 def answer(point: np.ndarray) -> str:
-    """A point `(x, y, ...)` in [-1, 1] as column and row of the grid."""
+    """Return a point `(x, y, ...)` in [-1, 1] as column and row of the grid."""
     column, row = np.clip((np.asarray(point)[:2] + 1) / 2 * GRID, 0, GRID - 1).astype(int)
     return f" column {column} row {row}"
 
 
 def sentences(things: Sequence[str]) -> list[str]:
-    """All that is ever said, for a tokenizer."""
+    """Return all that is ever said, for a tokenizer."""
     return [*questions(things), *(f" column {place} row {place}" for place in range(GRID))]
 
 
@@ -92,7 +92,7 @@ def pretrain(backbone: str | Path, questions: SceneQuestions, output: Path, trai
 
 @torch.no_grad()
 def accuracy(model: torch.nn.Module, samples: Sequence[dict[str, Any]], collate: AnswerCollator) -> float:
-    """The share of answers all of whose tokens are the likeliest."""
+    """Return the share of answers all of whose tokens are the likeliest."""
     inputs = collate(samples).to(model.device)
     labels = inputs.pop("labels")[:, 1:]
     right = (model(**inputs).logits[:, :-1].argmax(dim=-1) == labels) | (labels == -100)
@@ -100,6 +100,6 @@ def accuracy(model: torch.nn.Module, samples: Sequence[dict[str, Any]], collate:
 
 
 def things_of(names: Sequence[str]) -> list[str]:
-    """The things with positions of their own among the grounding's columns."""
+    """Return the things with positions of their own among the grounding's columns."""
     found = dict.fromkeys(re.sub(r"_[xyz]$", "", name) for name in names)
     return [name for name in found if name not in ("target", "goal")]

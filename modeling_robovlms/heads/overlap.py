@@ -38,8 +38,8 @@ def guide(
     noisy: torch.Tensor,
     context: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The clean chunks that `estimate(noisy, context)` sees in noisy ones, and where to pull the noisy ones so that they
-    agree with the overlap (the vector-Jacobian product of pseudoinverse guidance)."""
+    """Return the clean chunks that `estimate(noisy, context)` sees in noisy ones, and where to pull the noisy ones so
+    that they agree with the overlap (the vector-Jacobian product of pseudoinverse guidance)."""
     with torch.inference_mode(False), torch.enable_grad():
         noisy = noisy.clone().requires_grad_()
         clean = estimate(noisy, context.clone())
