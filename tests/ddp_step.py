@@ -4,18 +4,22 @@ then one in which no action counts."""
 import sys
 
 import torch
+from peft import get_peft_model
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from transformers import AutoModel
 
-import robovlms  # noqa: F401
+from robovlms.training import lora_config
 
 torch.set_num_threads(1)
 distributed.init_process_group("gloo")
 rank = distributed.get_rank()
 for folder in sys.argv[1:]:
     batches = torch.load(f"{folder}/batches.pt")
-    model = DistributedDataParallel(AutoModel.from_pretrained(folder).train(), find_unused_parameters=False)
+    vla = AutoModel.from_pretrained(folder).train()
+    if folder.endswith("adapted"):
+        vla = get_peft_model(vla, lora_config(vla, rank=2, vision=True))
+    model = DistributedDataParallel(vla, find_unused_parameters=False)
     optimizer = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-3)
     for _ in range(2):  # DDP finds parameters without a gradient at the second step
         optimizer.zero_grad()
@@ -29,5 +33,5 @@ for folder in sys.argv[1:]:
     both = [torch.empty_like(own) for _ in range(2)]
     distributed.all_gather(both, own)
     assert torch.equal(*both)
-    print(f"stepped {folder}", flush=True)
+    print(f"stepped {folder}\n", end="", flush=True)  # in one piece: two processes write
 distributed.destroy_process_group()

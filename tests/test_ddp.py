@@ -10,17 +10,20 @@ import torch
 from robovlms import LSTMHeadConfig, MLPHeadConfig, OneStepContinuousVLA, PolicyHeadContinuousVLA, RoboVLMProcessor
 from robovlms.data import VLACollator
 
-VLAS = {
-    "llava": (OneStepContinuousVLA, 1, MLPHeadConfig(hidden_size=16, decoder_sizes=(16,))),
+MLP = MLPHeadConfig(hidden_size=16, decoder_sizes=(16,))
+VLAS = {  # "adapted": with adapters in the language model and in the vision tower
+    "llava": (OneStepContinuousVLA, 1, MLP),
+    "llava adapted": (OneStepContinuousVLA, 1, MLP),
+    "gemma3 adapted": (OneStepContinuousVLA, 1, MLP),
     "paligemma": (PolicyHeadContinuousVLA, 2, LSTMHeadConfig(hidden_size=16, num_layers=1, decoder_sizes=())),
 }
 
 
 def test_two_processes_step_without_a_search_for_unused_parameters(backbone, contract, sample, tmp_path):
     for family, (vla_class, window, head) in VLAS.items():
-        own = contract(window_size=window)
-        vla_class.from_backbone(str(backbone(family)), own, head_config=head).save_pretrained(tmp_path / family)
-        collate = VLACollator(RoboVLMProcessor.from_backbone(str(backbone(family)), own))
+        own, published = contract(window_size=window), str(backbone(family.removesuffix(" adapted")))
+        vla_class.from_backbone(published, own, head_config=head).save_pretrained(tmp_path / family)
+        collate = VLACollator(RoboVLMProcessor.from_backbone(published, own))
         batches = [dict(collate([sample(own, 2 * rank + number) for number in range(2)])) for rank in range(2)]
         torch.save(batches, tmp_path / family / "batches.pt")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -34,4 +37,4 @@ def test_two_processes_step_without_a_search_for_unused_parameters(backbone, con
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    assert all(run.stdout.count(f"stepped {folder}") == 2 for folder in folders)
+    assert all(run.stdout.count(f"stepped {folder}\n") == 2 for folder in folders), run.stdout

@@ -7,11 +7,17 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
-from transformers import AutoModel, Trainer, TrainingArguments
+from torch import nn
+from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
 from robovlms import InterleavedContinuousVLA, MLPHeadConfig, OneStepDiscreteVLA, PolicyHeadContinuousVLA
 from robovlms import RoboVLMProcessor as Processor
 from robovlms.data import VLACollator
+from robovlms.processing.backbone_inputs import choose_inputs
+from robovlms.testing import SUPPORTED, tiny_backbone
+from robovlms.testing.checks import make
+from robovlms.testing.families import FAMILIES
+from robovlms.testing.families_checked import KNOWN_FAILURES, OPTIONAL_LIBRARIES
 from robovlms.training import load_adapter, lora_config, save_adapter, write_scratch_backbone
 
 HEAD = MLPHeadConfig(hidden_size=32, decoder_sizes=(32,))
@@ -127,6 +133,55 @@ def test_only_the_language_model_and_little_of_it(backbone, contract):
     assert adapted and all(".text_model." in name for name in adapted)
     vision = get_peft_model(MAKE["policy_head"](backbone("smolvlm"), contract)[0], lora_config(vla, vision=True))
     assert any("vision_model" in name and "lora_" in name for name, _ in vision.named_parameters())
+
+
+def adapted_in_vision(family, folder):
+    """Every adapter of both towers gets a gradient, without which two processes would wait for it."""
+    call = FAMILIES[family].call
+    options = {"max_patches": call["max_patches"]} if "max_patches" in call else None
+    made = make(folder, "one_step", choose_inputs(AutoProcessor.from_pretrained(folder)).max_images or 2, options)
+    model = get_peft_model(made.vla, lora_config(made.vla, rank=2, vision=True))
+    model(**made.inputs(range(2))).loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if "lora_" in name}
+    assert not [name for name, gradient in gradients.items() if gradient is None]
+    assert not [name for name, gradient in gradients.items() if "lora_B" in name and not gradient.any()]
+    layers = [module for module in made.vla.modules() if hasattr(module, "lora_A")]
+    assert all(isinstance(layer.base_layer, nn.Linear) for layer in layers)
+    return len(layers), sum(hasattr(module, "lora_A") for module in made.vla.vision_tower.modules())
+
+
+@pytest.mark.parametrize(
+    ("family", "adapters"),
+    [("qwen2_vl", (24, 10)), ("qwen2_5_vl", (26, 12)), ("llava", (20, 6)), ("gemma3", (26, 12))],
+)
+def test_adapters_in_the_vision_tower(family, adapters, backbone):
+    """Where the merger of images is called as whole blocks are, and where the last layer is never read."""
+    assert adapted_in_vision(family, backbone(family)) == adapters
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("family", sorted(set(SUPPORTED) - set(KNOWN_FAILURES)))
+def test_adapters_in_the_vision_tower_of_every_family(family, tmp_path):
+    if family in OPTIONAL_LIBRARIES:
+        pytest.importorskip(OPTIONAL_LIBRARIES[family])
+    assert adapted_in_vision(family, tiny_backbone(family, tmp_path / "backbone"))[0] > 4
+
+
+@pytest.mark.parametrize("variant", [{"use_dora": True}, {"use_rslora": True}])
+def test_variants_of_lora(variant, backbone):
+    made = make(backbone("smolvlm"), "one_step")
+    model = get_peft_model(made.vla, lora_config(made.vla, rank=2, vision=True, **variant))
+    inputs, optimizer = made.inputs(range(2)), torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(4):
+        losses.append(model(**inputs).loss)
+        losses[-1].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0]
+    with torch.no_grad():
+        adapted = model(**inputs).loss
+        torch.testing.assert_close(model.merge_and_unload()(**inputs).loss, adapted, atol=1e-5, rtol=0)
 
 
 def test_five_percent_of_a_published_size(contract):

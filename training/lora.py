@@ -1,7 +1,6 @@
 """LoRA on the backbone, through PEFT: which modules get adapters, and which are trained in full."""
 
 import importlib.util
-import re
 from typing import Any
 
 import torch
@@ -30,13 +29,14 @@ def lora_config(
         vla: what it is for; not changed.
         rank, alpha, dropout: of the adapters; alpha is twice the rank by default.
         vision: adapters in the vision tower too.
-        options: further fields of `LoraConfig` (`target_modules` replaces the choice of layers).
+        options: further fields of `LoraConfig`, for example `use_dora` or `use_rslora` (`target_modules` replaces the choice
+            of layers).
     """
     towers = [vla.text_tower, vla.vision_tower] if vision else [vla.text_tower]
     trained_in_full = [name for name in TRAINED_IN_FULL if _has_parameters(vla, name)]
     if isinstance(vla, OneStepDiscreteVLA):
         options.setdefault("trainable_token_indices", _action_rows(vla))
-    options.setdefault("target_modules", "|".join(_linear_layers(vla, tower) for tower in towers))
+    options.setdefault("target_modules", [name for tower in towers for name in _linear_layers(vla, tower)])
     return LoraConfig(
         r=rank,
         lora_alpha=2 * rank if alpha is None else alpha,
@@ -46,13 +46,21 @@ def lora_config(
     )
 
 
-def _linear_layers(vla: RoboVLMPreTrainedModel, tower: nn.Module) -> str:
-    """A regular expression that matches the linear layers of `tower` by their full names, and nothing else."""
-    prefix = next(name for name, module in vla.named_modules() if module is tower)
+def _linear_layers(vla: RoboVLMPreTrainedModel, tower: nn.Module) -> list[str]:
+    """The full names of the linear layers of `tower` that take part in the loss: an adapter on another one would never
+    get a gradient, for which data-parallel training waits."""
     output = vla.get_output_embeddings()
-    layers = [name for name, module in tower.named_modules() if isinstance(module, nn.Linear) and module is not output]
-    last_parts = sorted({name.rpartition(".")[2] for name in layers})
-    return rf"{re.escape(prefix)}\.(?:.*\.)?(?:{'|'.join(map(re.escape, last_parts))})"
+    unused = {id(parameter) for parameter in vla.runner.unused_parameters(is_continuous=not vla.reads_logits)}
+    inside = {id(module) for module in tower.modules()}
+    return [
+        name
+        for name, module in vla.named_modules()
+        if id(module) in inside
+        and isinstance(module, nn.Linear)
+        and not type(module).__module__.startswith("transformers.models.")  # a router, which puts out something else
+        and module is not output
+        and id(module.weight) not in unused
+    ]
 
 
 def _has_parameters(vla: nn.Module, name: str) -> bool:
