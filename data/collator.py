@@ -21,8 +21,9 @@ class VLACollator:
     def __call__(self, samples: Sequence[Mapping[str, Any]]):
         """Calls the processor with the samples' images (list of {camera: uint8 (W, H, W, 3)}), instruction and
         embodiment (lists of str), state (B, W, S), actions (B, W, n, A), action_mask (B, W, n), frame_mask (B, W)
-        and, where every sample has it, grounding (B, W, G); and cropped (list of {camera: fraction}) where training cut
-        random crops (see `Augmented`).
+        and, where every sample has it, grounding (B, W, G); states and actions of different widths as lists, with None
+        for a sample without a state; and cropped (list of {camera: fraction}) where training cut random crops (see
+        `Augmented`).
 
         Raises:
             KeyError: for samples without images.
@@ -42,9 +43,10 @@ class VLACollator:
             "embodiment": [sample["embodiment"] for sample in samples],
         }
         for key in ("state", "actions", "action_mask", "frame_mask", "grounding"):
-            if all(key in sample for sample in samples):
-                values = [sample[key] for sample in samples]
-                alike = len({np.shape(value) for value in values}) == 1
+            there = [key in sample for sample in samples]
+            if all(there) or (key == "state" and any(there)):
+                values: list[Any] = [sample.get(key) for sample in samples]
+                alike = all(there) and len({np.shape(value) for value in values}) == 1
                 batch[key] = np.stack(values) if alike else values  # mixtures of embodiments differ in width
         if any("cropped" in sample for sample in samples):
             batch["cropped"] = [sample.get("cropped", {}) for sample in samples]

@@ -14,7 +14,7 @@ def structure_diagram(config: dict[str, Any], contract: ActionContract | None) -
         [f"{camera.name} {camera.width}x{camera.height}" for camera in contract.cameras] if contract else ["images"]
     )
     inputs += ["instruction"] + ([f"state ({contract.state_dim})"] if contract and contract.state_dim else [])
-    chunk = f"{config['chunk_size']} actions of {config['action_dim']} numbers"
+    chunk = f"{config['chunk_size']} actions of {contract.action_dim if contract else config['action_dim']} numbers"
     plural = "s" if tokens > 1 else ""
     stages = {
         "one_step_continuous": [f"{vlm} + {tokens} action token{plural}", f"{head} head", chunk],

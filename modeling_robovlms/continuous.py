@@ -101,7 +101,9 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         if state is None or tuple(state.shape) != wanted:
             got = "nothing" if state is None else tuple(state.shape)
             raise ValueError(f"state must have shape {wanted} (batch, window, state_dim), got {got}.")
-        return self.state_encoder(state.to(self.state_encoder.weight.dtype))
+        absent = state.isnan()
+        encoded = self.state_encoder(state.masked_fill(absent, 0).to(self.state_encoder.weight.dtype))
+        return encoded.masked_fill(absent.all(dim=-1, keepdim=True), 0)
 
     def forward(
         self,
@@ -112,6 +114,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         labels: torch.Tensor | None = None,
         grounding: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        action_dim_mask: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         text: Mapping[str, torch.Tensor] | None = None,
         **inputs: Any,
@@ -122,13 +125,16 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             input_ids: `(rows, sequence)`, a row per real frame, as the processor lays them out.
             frame_mask: bool `(batch, window)`, False for frames before the episode's start (they come first).
                 None: one real frame per row.
-            state: normalised `(batch, window, state_dim)`, where the config has a `state_dim`.
+            state: normalised `(batch, window, state_dim)`, where the config has a `state_dim`; NaN where a robot has no
+                such number.
             actions: normalised targets `(batch, window, chunk, action_dim)`.
             labels: `(batch, window, chunk)`, -100 where the action does not count, else 0. None: all of real
                 frames count.
             grounding: auxiliary targets `(batch, window, grounding_dim)`, NaN where absent.
             num_items_in_batch: number of counting actions over which the loss is averaged (the Trainer passes it
                 under gradient accumulation and data parallelism). None: those of this batch.
+            action_dim_mask: bool `(batch, action_dim)`, False where a robot has no such dimension: it counts in no loss,
+                and what is predicted there is zero. None: all have all.
             text: image-text samples to learn along with the actions, see `text_loss`.
             inputs: everything else that the backbone takes (`pixel_values`, `attention_mask`, ...), and
                 `action_token_mask`, bool `(rows, sequence)`, True at the action tokens (or `feature_token_mask`, True
@@ -137,7 +143,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
         frame_mask = self.frame_mask_or_single(frame_mask, input_ids)
         features = self.features({"input_ids": input_ids, **inputs}, frame_mask, state)
         targets = self._targets(actions, labels, frame_mask, num_items_in_batch)
-        head = self.head(features, frame_mask, targets=targets, generator=generator)
+        head = self.head(features, frame_mask, targets=targets, generator=generator, dim_mask=action_dim_mask)
         output = VLAOutput(**vars(head), action_features=features)
         if self.config.grounding_dim:
             predicted = self.grounding(features.flatten(2))
@@ -208,14 +214,15 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
             inputs: the processor's output, without actions.
         """
         input_ids, state = inputs.pop("input_ids"), inputs.pop("state", None)
+        sampling = {"generator": generator, "overlap": overlap, "dim_mask": inputs.pop("action_dim_mask", None)}
         frame_mask = self.frame_mask_or_single(inputs.pop("frame_mask", None), input_ids)
         inputs["input_ids"] = input_ids
         if cache is None:
             features = self.features(inputs, frame_mask, state)
-            return self.head.newest(features, frame_mask, generator=generator, overlap=overlap)
+            return self.head.newest(features, frame_mask, **sampling)
         if frame_mask.shape[1] != 1 or not frame_mask.all():
             raise ValueError(f"Streaming takes one new real frame per row, got frame_mask {frame_mask.tolist()}.")
-        return self.stream(inputs, frame_mask, state, cache, generator=generator, overlap=overlap)
+        return self.stream(inputs, frame_mask, state, cache, **sampling)
 
     def stream(
         self,

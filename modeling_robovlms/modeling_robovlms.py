@@ -42,7 +42,7 @@ class VLAOutput(ModelOutput):
         action_features: hidden states of the action tokens `(batch, window, num_action_tokens, hidden_size)`.
         logits: vocabulary logits of the discrete structure `(batch, sequence, vocabulary)`.
         token_accuracy, dimension_accuracy: share of action tokens predicted right, in all and per dimension of the
-            action `(action_dim,)`.
+            action `(action_dim,)`, NaN where no robot of the batch has it.
         action_l1: mean distance between the normalised actions that predicted and wanted tokens decode to.
     """
 

@@ -12,7 +12,7 @@ from ..configuration.configuration_robovlms import OneStepDiscreteConfig
 from ..configuration.saving import travels_with
 from .heads.overlap import ChunkOverlap
 from .modeling_robovlms import RoboVLMPreTrainedModel, VLAOutput, items_of_update
-from .packing import rows_of_equal_length
+from .packing import rows_of, rows_of_equal_length
 from .streaming import VLACache
 
 
@@ -76,6 +76,7 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         actions: torch.Tensor | None = None,
         frame_mask: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        action_dim_mask: torch.Tensor | None = None,
         text: Mapping[str, torch.Tensor] | None = None,
         **inputs: Any,
     ) -> VLAOutput:
@@ -86,11 +87,13 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             labels: `(batch, sequence)`, the token to be predicted at each position of an action token, else -100.
             action_token_mask: placeholders of parallel decoding.
             actions: normalised actions `(batch, 1, chunk, action_dim)`, for the logged L1 error only.
+            action_dim_mask: bool `(batch, action_dim)`, True in as many first places as a robot has dimensions: it has so
+                many tokens per step. None: all have all.
             text: image-text samples to learn along with the actions, see `text_loss`.
         """
         inputs = {"input_ids": input_ids, **inputs}
         if self.config.is_parallel:
-            logits = self._parallel_logits(inputs, action_token_mask)
+            logits = self._parallel_logits(inputs, action_token_mask, action_dim_mask)
             predicted, wanted = logits, labels
         else:
             logits = self.runner.logits(inputs)
@@ -101,14 +104,27 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             items = items_of_update(num_items_in_batch, counted)
             chosen, targets = predicted[counted].float(), wanted[counted]
             output.loss = F.cross_entropy(chosen, targets, reduction="sum") / items
-            self._add_metrics(output, chosen, targets)
+            self._add_metrics(output, chosen, targets, counted, action_dim_mask)
             if text is not None:
                 self.add_text_loss(output, text, counted.sum(), items)
         return output
 
     @torch.no_grad()
-    def _add_metrics(self, output: VLAOutput, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Accuracy over action tokens and, for uniform bins, the L1 error of what they decode to; none without tokens."""
+    def _add_metrics(
+        self,
+        output: VLAOutput,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        counted: torch.Tensor,
+        dim_mask: torch.Tensor | None,
+    ) -> None:
+        """Accuracy over action tokens and, for uniform bins, per dimension, and the L1 error of what they decode to; none
+        without tokens.
+
+        Args:
+            logits, targets: of the tokens that count.
+            counted: which these are, `(batch, sequence)`.
+        """
         is_action = torch.isin(targets, self.action_token_ids)
         if not is_action.any():
             return
@@ -118,18 +134,29 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
         if self.config.is_uniform:
             error = (self.bin_values(guesses) - self.bin_values(targets[is_action])).abs()
             output.action_l1 = error.mean()
-            if len(right) % self.config.action_dim == 0:
-                output.dimension_accuracy = right.float().view(-1, self.config.action_dim).mean(dim=0)
+            width = self.config.action_dim if dim_mask is None else dim_mask.sum(dim=1, keepdim=True)
+            dims = ((counted.cumsum(dim=1) - 1) % width)[counted][is_action]  # tokens come step by step
+            hits = right.float().new_zeros(self.config.action_dim).index_add(0, dims, right.float())
+            output.dimension_accuracy = hits / dims.bincount(minlength=self.config.action_dim)
 
-    def _parallel_logits(self, inputs: dict[str, Any], marks: torch.Tensor | None) -> torch.Tensor:
+    def _own_tokens(self, rows: int, dim_mask: torch.Tensor | None) -> torch.Tensor:
+        """Which of a chunk's `chunk_size * action_dim` tokens the rows' robots have, bool `(rows, tokens)`."""
+        shape = (rows, self.config.chunk_size, self.config.action_dim)
+        mask = torch.ones(shape[::2], dtype=torch.bool, device=self.device) if dim_mask is None else dim_mask
+        return mask[:, None].expand(shape).flatten(1)
+
+    def _parallel_logits(
+        self, inputs: dict[str, Any], marks: torch.Tensor | None, dim_mask: torch.Tensor | None
+    ) -> torch.Tensor:
         """Logits of the whole sequence; those at the marks are the action tokens'."""
-        if marks is None or int(marks.sum()) != len(marks) * self.config.num_action_tokens:
+        own = self._own_tokens(len(inputs["input_ids"]), dim_mask)
+        if marks is None or marks.sum(dim=1).tolist() != own.sum(dim=1).tolist():
             got = "nothing" if marks is None else f"{int(marks.sum())} marks"
             raise ValueError(
                 f"action_token_mask must mark {self.config.num_action_tokens} placeholders per row "
-                f"(chunk_size x action_dim), {len(inputs['input_ids']) * self.config.num_action_tokens} in all; got {got}."
+                f"(chunk_size x action_dim, of the dimensions that its robot has), {int(own.sum())} in all; got {got}."
             )
-        tokens = self.action_tokens.weight.repeat(len(marks), 1)
+        tokens = self.action_tokens.weight.expand(len(own), -1, -1)[own]
         return self.runner.logits(self.runner.bidirectional(inputs, marks), marks, tokens)
 
     def bin_values(self, token_ids: torch.Tensor) -> torch.Tensor:
@@ -150,28 +177,38 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
 
     @torch.inference_mode()
     def predict_tokens(self, input_ids: torch.Tensor, temperature: float = 0.0, **inputs: Any) -> torch.Tensor:
-        """Action token ids (see the config's `restricted`), `(batch, tokens)`; -1 after the end of a shorter sequence.
+        """Action token ids (see the config's `restricted`), `(batch, tokens)`; -1 after the end of a shorter sequence, as
+        that of a robot with fewer dimensions is.
 
         Args:
             temperature: 0 takes the likeliest token; above, tokens are drawn at random (autoregressive decoding only).
         """
-        marks = inputs.pop("action_token_mask", None)
+        marks, dim_mask = inputs.pop("action_token_mask", None), inputs.pop("action_dim_mask", None)
         inputs = {name: value for name, value in inputs.items() if name not in ("frame_mask", "labels", "actions")}
         inputs["input_ids"] = input_ids
         if self.config.is_parallel:
             if temperature:
                 raise ValueError(f"temperature = {temperature}: parallel decoding draws no tokens, it must be 0.")
-            logits = self._parallel_logits(inputs, marks)[marks][:, self.action_token_ids]
-            return self.action_token_ids[logits.argmax(dim=-1)].view(len(input_ids), -1)
+            logits = self._parallel_logits(inputs, marks, dim_mask)[marks][:, self.action_token_ids]
+            written, first = (
+                self.action_token_ids[logits.argmax(dim=-1)],
+                first_places(self._own_tokens(len(marks), dim_mask)),
+            )
+            return torch.full_like(first, -1, dtype=written.dtype).masked_scatter(first, written)
         tokens = input_ids.new_full((len(input_ids), self.config.num_action_tokens), -1)
-        for rows, group in rows_of_equal_length(inputs):
-            written = self._generate(group, temperature)
-            tokens[rows, : written.shape[1]] = written
+        numbers = self._own_tokens(len(input_ids), dim_mask).sum(dim=1)
+        for count in numbers.unique().tolist():
+            own = (numbers == count).nonzero()[:, 0]
+            part = inputs if len(own) == len(numbers) else rows_of(inputs, own, len(numbers))
+            for rows, group in rows_of_equal_length(part):
+                written = self._generate(group, count, temperature)
+                tokens[own[rows], : written.shape[1]] = written
         return tokens
 
-    def _generate(self, inputs: dict[str, Any], temperature: float) -> torch.Tensor:
-        """Tokens for rows without padding, -1 where they are no action tokens."""
-        count, uniform = self.config.num_action_tokens, self.config.is_uniform
+    def _generate(self, inputs: dict[str, Any], numbers: int, temperature: float) -> torch.Tensor:
+        """Tokens of chunks of so many numbers, for rows without padding, -1 where they are no action tokens."""
+        uniform = self.config.is_uniform
+        count = numbers if uniform else self.config.num_action_tokens
         stop = None if uniform else self.config.stop_token_id
         written = self.runner.generate(
             inputs,
@@ -180,21 +217,21 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
             **({"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}),
             num_beams=1,
             eos_token_id=stop,
-            logits_processor=LogitsProcessorList(self._restrictions(stop, inputs["input_ids"].shape[1])),
+            logits_processor=LogitsProcessorList(self._restrictions(stop, inputs["input_ids"].shape[1], numbers)),
         )[:, inputs["input_ids"].shape[1] :]
         if not self.config.restricted:
             return written
         return torch.where(torch.isin(written, self.action_token_ids), written, -1)
 
-    def _restrictions(self, stop: int | None, prompt_length: int) -> Sequence[LogitsProcessor]:
-        """What keeps generation to action tokens, and to those that make whole chunks."""
+    def _restrictions(self, stop: int | None, prompt_length: int, numbers: int) -> Sequence[LogitsProcessor]:
+        """What keeps generation to action tokens, and to those that make whole chunks of so many numbers."""
         config = self.config
         if not config.restricted:
             return []
         if config.action_token_lengths is None or stop is None:
             return [OnlyTokens(torch.tensor([*config.action_token_ids, *([] if stop is None else [stop])]))]
         lengths = dict(zip(config.action_token_ids, config.action_token_lengths, strict=True))
-        return [WholeChunk(lengths, config.chunk_size * config.action_dim, stop, prompt_length)]
+        return [WholeChunk(lengths, numbers, stop, prompt_length)]
 
     def new_cache(self, batch: int) -> VLACache:
         """Nothing is remembered: there is no history."""
@@ -217,9 +254,18 @@ class OneStepDiscreteVLA(RoboVLMPreTrainedModel):
                 f"action_tokenizer is {self.config.action_tokenizer!r}: its tokens are decoded by the processor, "
                 "processor.decode_action_tokens(vla.predict_tokens(**inputs))."
             )
-        values = self.bin_values(self.predict_tokens(**inputs))
+        tokens = self.predict_tokens(**inputs)
+        own = self._own_tokens(len(tokens), inputs.get("action_dim_mask"))
+        values = torch.zeros(own.shape, device=own.device).masked_scatter(
+            own, self.bin_values(tokens[first_places(own)])
+        )
         actions = values.view(-1, self.config.chunk_size, self.config.action_dim)
         return actions if overlap is None else overlap.to(actions).blend(actions)
+
+
+def first_places(own: torch.Tensor) -> torch.Tensor:
+    """As many True in each row of `(rows, tokens)`, all at its start."""
+    return torch.arange(own.shape[1], device=own.device) < own.sum(dim=1, keepdim=True)
 
 
 class OnlyTokens(LogitsProcessor):

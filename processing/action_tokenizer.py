@@ -1,12 +1,13 @@
 """Actions as tokens of the vocabulary: what every way of writing them offers, which ways there are, which ids they take."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import torch
 from transformers import BatchFeature
 
+from ..configuration.action_contract import ActionContract
 from ..configuration.saving import travels_with
 from .backbone_inputs import append_tokens
 
@@ -30,8 +31,11 @@ class ActionTokenizer:
 
     @travels_with()
     @classmethod
-    def fit(cls, chunks: np.ndarray, vocab_size: int, scale: float, token_ids: Sequence[int]) -> Self:
-        """Train on normalised chunks `(chunks, chunk_size, action_dim)`; TypeError where there is nothing to learn."""
+    def fit(
+        cls, chunks: np.ndarray | list[np.ndarray], vocab_size: int, scale: float, token_ids: Sequence[int]
+    ) -> Self:
+        """Train on normalised chunks `(chunks, chunk_size, action_dim)`, or a list of such arrays of several widths;
+        TypeError where there is nothing to learn."""
         raise TypeError(f"{cls.__name__} learns nothing from chunks.")
 
     @classmethod
@@ -43,10 +47,29 @@ class ActionTokenizer:
         """The constructor's arguments, as JSON values."""
         raise NotImplementedError
 
+    def of_width(self, action_dim: int) -> Self:
+        """The same encoding for chunks of another width, where it takes any."""
+        return self
+
     @property
     def token_lengths(self) -> tuple[int, ...] | None:
         """How many numbers of a chunk each token stands for, where that differs and is known."""
         return None
+
+    def tokens_per_chunk(self, contracts: Collection[ActionContract]) -> int:
+        """How many tokens a chunk takes at most; ValueError where chunks differ in their number of steps."""
+        sizes = {contract.chunk_size for contract in contracts}
+        if len(sizes) > 1:
+            raise ValueError(f"Discrete actions need one chunk size for all contracts, got {sorted(sizes)}.")
+        return sizes.pop() * max(contract.predicted.dim for contract in contracts) + int(self.ends_with_stop)
+
+    def require_own_tokens(self, token_source: str, instruction_frames: str) -> None:
+        """Raises ValueError for a processor's options that the discrete structure cannot be given."""
+        if token_source != "action" or instruction_frames != "every":
+            raise ValueError(
+                "The discrete structure writes its own tokens: token_source must be 'action' and instruction_frames "
+                f"'every', got {token_source!r} and {instruction_frames!r}."
+            )
 
     def encode(self, actions: np.ndarray, /) -> Sequence[int] | np.ndarray:
         """A normalised chunk `(chunk_size, action_dim)` to ids."""
@@ -59,21 +82,23 @@ class ActionTokenizer:
     def add_labels(
         self,
         inputs: BatchFeature,
+        actions: list[np.ndarray],
         valid: torch.Tensor,
         decoding: Literal["autoregressive", "parallel"],
         text_tokenizer: Any,
         token_type: int | None,
     ) -> None:
-        """Labels of the `actions` in `inputs`, where `valid` `(batch, window, chunk)`; autoregressive action tokens are
-        also appended to the prompts."""
-        chunks = inputs["actions"].flatten(0, 1)
-        ids = [torch.as_tensor(self.encode(chunk.numpy())).flatten() for chunk in chunks]
-        if self.ends_with_stop:  # a whole chunk or none: its tokens are not those of single steps
-            ids = [torch.cat([row, row.new_tensor([text_tokenizer.eos_token_id])]) for row in ids]
-            targets = ids
-        else:
-            counts = valid.flatten(0, 1)[..., None].expand(chunks.shape).flatten(1)
-            targets = [torch.where(count, row, -100) for count, row in zip(counts, ids, strict=True)]
+        """Labels of each sample's normalised `(window, chunk, action_dim)`, where `valid` `(batch, window, chunk)`;
+        autoregressive action tokens are also appended to the prompts."""
+        ids, targets = [], []
+        for chunk, count in zip([one for chunks in actions for one in chunks], valid.flatten(0, 1), strict=True):
+            row = torch.as_tensor(self.of_width(chunk.shape[-1]).encode(chunk)).flatten()
+            if self.ends_with_stop:  # a whole chunk or none: its tokens are not those of single steps
+                row = torch.cat([row, row.new_tensor([text_tokenizer.eos_token_id])])
+                targets.append(row)
+            else:
+                targets.append(torch.where(count[:, None].expand(chunk.shape).flatten(), row, -100))
+            ids.append(row)
         if decoding == "parallel":
             labels = torch.full_like(inputs["input_ids"], -100)
             inputs["labels"] = labels.masked_scatter(inputs["action_token_mask"], torch.cat(targets))

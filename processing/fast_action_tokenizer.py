@@ -1,5 +1,6 @@
 """FAST: a chunk as the compressed text of its frequencies (Pertsch et al. 2025, arXiv 2501.09747)."""
 
+import copy
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ class FASTActionTokenizer(ActionTokenizer):
     Args:
         bpe: the trained byte-pair encoding, as JSON of the `tokenizers` library. Its text has a character for each
             rounded coefficient, low frequencies of all dimensions first.
-        chunk_size, action_dim: of the chunks.
+        chunk_size, action_dim: of the chunks; of the widest ones, where embodiments differ.
         scale: coefficients are rounded to multiples of `1 / scale`; larger is finer and longer.
         zero: code point of the character that stands for the coefficient 0.
         token_ids: the vocabulary's id of each of the encoding's tokens.
@@ -50,19 +51,28 @@ class FASTActionTokenizer(ActionTokenizer):
     @travels_with()
     @classmethod
     def fit(
-        cls, chunks: np.ndarray, vocab_size: int = 1024, scale: float = 10.0, token_ids: Sequence[int] = ()
+        cls,
+        chunks: np.ndarray | list[np.ndarray],
+        vocab_size: int = 1024,
+        scale: float = 10.0,
+        token_ids: Sequence[int] = (),
     ) -> Self:
-        """Train the encoding on normalised chunks `(chunks, chunk_size, action_dim)`.
+        """Train the encoding on normalised chunks `(chunks, chunk_size, action_dim)`, or on a list of such arrays of
+        several widths.
 
         It finds at most `vocab_size` tokens and takes as many of `token_ids`; without them its tokens count from 0.
 
         Raises:
             ValueError: for another shape, values that are not finite or outside [-1, 1], or too small a vocabulary.
         """
-        chunks = np.asarray(chunks, dtype=np.float64)
-        if chunks.ndim != 3 or not chunks.size:
-            raise ValueError(f"chunks must have shape (chunks, chunk_size, action_dim), got {chunks.shape}.")
-        bound = math.ceil(math.sqrt(chunks.shape[1]) * scale)  # of the coefficients of actions in [-1, 1]
+        groups = [np.asarray(group, dtype=np.float64) for group in (chunks if isinstance(chunks, list) else [chunks])]
+        if any(group.ndim != 3 or not group.size or group.shape[1] != groups[0].shape[1] for group in groups):
+            raise ValueError(
+                "chunks must have shape (chunks, chunk_size, action_dim), with one chunk_size, got "
+                f"{', '.join(str(group.shape) for group in groups)}."
+            )
+        chunk_size = groups[0].shape[1]
+        bound = math.ceil(math.sqrt(chunk_size) * scale)  # of the coefficients of actions in [-1, 1]
         alphabet = [chr(FIRST_CHARACTER + index) for index in range(2 * bound + 1)]
         if vocab_size < len(alphabet):
             raise ValueError(f"vocab_size = {vocab_size} must be at least {len(alphabet)} at scale = {scale}.")
@@ -72,9 +82,10 @@ class FASTActionTokenizer(ActionTokenizer):
             vocab_size=vocab_size, initial_alphabet=alphabet, min_frequency=2, show_progress=False
         )
         zero = FIRST_CHARACTER + bound
-        bpe.train_from_iterator((_text(_rounded(chunk, scale), zero) for chunk in chunks), trainer)
+        texts = (_text(_rounded(chunk, scale), zero) for group in groups for chunk in group)
+        bpe.train_from_iterator(texts, trainer)
         ids = _first(token_ids, bpe.get_vocab_size())
-        return cls(bpe.to_str(), chunks.shape[1], chunks.shape[2], scale, zero, ids)
+        return cls(bpe.to_str(), chunk_size, max(group.shape[2] for group in groups), scale, zero, ids)
 
     @travels_with()
     @classmethod
@@ -95,6 +106,12 @@ class FASTActionTokenizer(ActionTokenizer):
                 raise ValueError(f"{name_or_path} was made for {name} = {config[name]}, asked for {value}.")
         ids = _first(token_ids, Tokenizer.from_str(bpe).get_vocab_size())
         return cls(bpe, chunk_size, action_dim, config["scale"], -config["min_token"], ids)
+
+    def of_width(self, action_dim: int) -> Self:
+        """The same encoding for chunks of another width: its text has a character for each number."""
+        other = copy.copy(self)
+        other.action_dim = action_dim
+        return other
 
     @property
     def token_lengths(self) -> tuple[int, ...] | None:

@@ -15,6 +15,7 @@ from ..configuration.action_contract import ActionContract
 from ..configuration.configuration_robovlms import TokenSource
 from ..configuration.package_version import VERSION
 from ..configuration.saving import complete_checkpoint, travels_with, write_card
+from ..configuration.widths import SharedWidths
 from .action_encoding import ActionEncoder, mask_or_ones, shaped
 from .action_tokenizer import choose_action_tokenizer, reused_token_ids
 from .backbone_inputs import choose_inputs
@@ -112,7 +113,8 @@ class RoboVLMProcessor(ProcessorMixin):
             uniform = choose_action_tokenizer("uniform")
             self.action_tokenizer = uniform.from_vocabulary(self.tokenizer, action_bins, action_token_placement)
         if self.action_tokenizer is not None:
-            self.num_action_tokens = self._tokens_per_chunk(self.action_tokenizer)
+            self.action_tokenizer.require_own_tokens(token_source, instruction_frames)
+            self.num_action_tokens = self.action_tokenizer.tokens_per_chunk(self.contracts.values())
         self.action_encoder = ActionEncoder(
             self.contracts,
             self.action_tokenizer,
@@ -121,27 +123,11 @@ class RoboVLMProcessor(ProcessorMixin):
             token_type=self.backbone_inputs.appended_token_type,
         )
 
-    def _tokens_per_chunk(self, action_tokenizer: "ActionTokenizer") -> int:
-        """How many tokens a chunk takes at most.
-
-        Raises:
-            ValueError: for what the discrete structure cannot be given.
-        """
-        sizes = {(contract.chunk_size, contract.predicted.dim) for contract in self.contracts.values()}
-        if len(sizes) > 1:
-            raise ValueError(f"Discrete actions need one chunk size and action width for all contracts, got {sizes}.")
-        if self.token_source != "action" or self.marks_instruction:
-            raise ValueError(
-                "The discrete structure writes its own tokens: token_source must be 'action' and instruction_frames "
-                f"'every', got {self.token_source!r} and {self.instruction_frames!r}."
-            )
-        chunk_size, action_dim = sizes.pop()
-        return chunk_size * action_dim + int(action_tokenizer.ends_with_stop)
-
+    @travels_with()
     @property
     def model_fields(self) -> dict[str, Any]:
         """The fields of the model's config that must be this processor's, for `from_backbone(..., **model_fields)`."""
-        fields: dict[str, Any] = {"num_action_tokens": self.num_action_tokens}
+        fields: dict[str, Any] = {"num_action_tokens": self.num_action_tokens} | self.widths.config_fields
         if self.action_tokenizer is None:
             fields["token_source"] = self.token_source
             return fields | ({"instruction_frames": self.instruction_frames} if self.marks_instruction else {})
@@ -152,6 +138,12 @@ class RoboVLMProcessor(ProcessorMixin):
             fields["stop_token_id"] = self.tokenizer.eos_token_id
         return fields
 
+    @travels_with()
+    @property
+    def widths(self) -> SharedWidths:
+        """Of the model's action and state, which hold those of every contract."""
+        return self.action_encoder.widths
+
     @property
     def marks_instruction(self) -> bool:
         """Whether inputs say which tokens are the instruction."""
@@ -161,10 +153,11 @@ class RoboVLMProcessor(ProcessorMixin):
     def fit_fast(
         self, chunks: Any, embodiment: str | None = None, vocab_size: int = 1024, scale: float = 10.0
     ) -> "ActionTokenizer":
-        """Train a FAST encoding on a dataset's chunks `(chunks, chunk, action_dim)`, with the vocabulary's last ordinary
-        tokens for its own; make a processor with `fast=` of it."""
+        """Train a FAST encoding on a dataset's chunks `(chunks, chunk, action_dim)`, or on a dict of them by embodiment,
+        with the vocabulary's last ordinary tokens for its own; make a processor with `fast=` of it."""
         ids = reused_token_ids(self.tokenizer, vocab_size)
-        chunks = self.action_encoder.actions[self.contract(embodiment).embodiment].encode(chunks)
+        by_name = chunks if isinstance(chunks, Mapping) else {self.contract(embodiment).embodiment: chunks}
+        chunks = [self.action_encoder.actions[name].encode(np.asarray(own)) for name, own in by_name.items()]
         return choose_action_tokenizer("fast").fit(chunks, vocab_size, scale, token_ids=ids)
 
     @travels_with()
@@ -190,6 +183,7 @@ class RoboVLMProcessor(ProcessorMixin):
             "feature_token_mask",
             "instruction_mask",
             "frame_mask",
+            "action_dim_mask",
             "state",
             "actions",
             "labels",
@@ -242,9 +236,10 @@ class RoboVLMProcessor(ProcessorMixin):
             images: per sample a dict from camera to uint8 RGB `(height, width, 3)` or, with history, `(window, height,
                 width, 3)`.
             instruction: one per sample.
-            state: `(batch, window, state_dim)` raw; leading axes of size 1 may be left out.
-            actions: `(batch, window, chunk, action_dim)` raw; where the contract has a transform, as the samples of a
-                dataset with that transform hold them (`encode_actions` takes the robot's own).
+            state: `(batch, window, state_dim)` raw; leading axes of size 1 may be left out. Embodiments of different
+                widths: a list of `(window, state_dim)`, None for one without a state.
+            actions: `(batch, window, chunk, action_dim)` raw (or such a list); where the contract has a transform, as the
+                samples of a dataset with that transform hold them (`encode_actions` takes the robot's own).
             action_mask: bool `(batch, window, chunk)`, False where an action does not count. None: all count.
             frame_mask: bool `(batch, window)`, False for frames before the episode's start. None: all real.
             grounding: auxiliary targets `(batch, window, grounding_dim)`, passed through.
@@ -272,8 +267,9 @@ class RoboVLMProcessor(ProcessorMixin):
         real = mask_or_ones(frame_mask, (batch, window), "frame_mask")
         if not real[:, -1].all():
             raise ValueError("frame_mask is False for a newest frame: only frames before the episode's start may be.")
-        inputs = self.prompts.encode(instructions, frames, real, self._placeholders)
+        inputs = self.prompts.encode(instructions, frames, real, [self._placeholders(one) for one in contracts])
         inputs["frame_mask"] = real
+        self.action_encoder.add_dims(inputs, contracts)
         self.action_encoder.add_state(inputs, state, contracts, (batch, window))
         if actions is not None:
             self.action_encoder.add_actions(inputs, actions, action_mask, contracts, (batch, window))
@@ -290,15 +286,15 @@ class RoboVLMProcessor(ProcessorMixin):
             raise ValueError(f"embodiment holds {len(embodiment)} names for {batch} samples.")
         return [self.contract(name) for name in embodiment]
 
-    def prompt(self, instruction: str, num_images: int) -> str:
+    def prompt(self, instruction: str, num_images: int, embodiment: str | None = None) -> str:
         """The text of one frame, with the backbone's image placeholders and the action tokens."""
-        return self.prompts.write(instruction, num_images, self._placeholders)
+        return self.prompts.write(instruction, num_images, self._placeholders(self.contract(embodiment)))
 
-    @property
-    def _placeholders(self) -> int:
+    def _placeholders(self, contract: ActionContract) -> int:
         """Action token placeholders in a prompt; autoregressive tokens are appended instead, pooling needs none."""
-        appended = self.action_tokenizer is not None and self.decoding == "autoregressive"
-        return 0 if appended or self.token_source != "action" else self.num_action_tokens
+        if self.action_tokenizer is not None:
+            return 0 if self.decoding == "autoregressive" else contract.chunk_size * contract.predicted.dim
+        return self.num_action_tokens if self.token_source == "action" else 0
 
     def encode_actions(self, actions: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
         """The robot's actions `(..., action_dim)` to what the model learns, normalised float32; `state` as in
@@ -321,7 +317,7 @@ class RoboVLMProcessor(ProcessorMixin):
     @travels_with("one_step_discrete")
     def decode_action_tokens(self, token_ids: Any, embodiment: str | None = None, state: Any = None) -> np.ndarray:
         """Token ids `(rows, tokens)` of the discrete structure to the robot's actions `(rows, chunk, action_dim)`; `state`
-        `(rows, state_dim)` as in `decode_actions`. FAST rows end at their first -1.
+        `(rows, state_dim)` as in `decode_actions`. Rows end at their first -1.
 
         Raises:
             ValueError: for a token that is no action token, or if this processor writes no tokens.

@@ -72,7 +72,11 @@ class PromptEncoder:
         )
 
     def encode(
-        self, instructions: list[str], frames: list[list[list[np.ndarray]]], real: torch.Tensor, num_action_tokens: int
+        self,
+        instructions: list[str],
+        frames: list[list[list[np.ndarray]]],
+        real: torch.Tensor,
+        placeholders: list[int],
     ) -> BatchFeature:
         """One row per real frame.
 
@@ -80,18 +84,18 @@ class PromptEncoder:
             instructions: one per sample.
             frames: per sample, per frame, the cameras' images.
             real: bool `(batch, window)`, which frames there are.
-            num_action_tokens: their placeholders in each prompt; with 0 no `action_token_mask` is made.
+            placeholders: of action tokens, in each prompt of a sample; with none no `action_token_mask` is made.
         """
         texts, images = [], []
         for sample, frame in real.nonzero().tolist():
             images.append(frames[sample][frame])
-            texts.append(self.write(instructions[sample], len(images[-1]), num_action_tokens))
+            texts.append(self.write(instructions[sample], len(images[-1]), placeholders[sample]))
         inputs = self.backbone_inputs.from_raw(texts, images) if self.is_raw else self.backbone_inputs(texts, images)
         if self.marks_instruction:
             inputs["instruction_mask"] = take_marks_out(inputs, self.tokenizer.convert_tokens_to_ids(MARK))
         mask = inputs["input_ids"] == self.action_token_id
         inputs["input_ids"] = inputs["input_ids"].masked_fill(mask, self.text_token_id)
-        if num_action_tokens:
+        if any(placeholders):
             inputs["action_token_mask"] = mask
         self.backbone_inputs.mark_actions(inputs, mask, causal=self.attention == "causal")
         if self.token_source != "action":

@@ -155,7 +155,7 @@ class ChunkPredictor:
             return None
         contract = self.contract
         states = stack_states([request.observation for request in requests], contract)
-        actions = np.zeros((len(requests), contract.chunk_size, contract.predicted.dim), dtype=np.float32)
+        actions = np.zeros((len(requests), contract.chunk_size, self.processor.widths.action_dim), dtype=np.float32)
         weights = np.zeros(actions.shape[:2], dtype=np.float32)
         for row, request in enumerate(requests):
             if (chunk := request.running) is not None:
@@ -188,13 +188,18 @@ def stack_states(observations: Sequence[Observation], contract: ActionContract) 
 
 def require_fit(model: RoboVLMPreTrainedModel, processor: RoboVLMProcessor, contract: ActionContract) -> None:
     """Raises ValueError where the model was made for another contract or processor."""
-    for name, ours in contract.model_sizes.items():
+    wanted = contract.model_sizes | processor.widths.config_fields
+    if processor.action_tokenizer is not None:  # tokens of grippers are like all others
+        wanted.pop("gripper_dims")
+    for name, ours in wanted.items():
         theirs = getattr(model.config, name)
         theirs = list(theirs) if isinstance(theirs, tuple) else theirs
         if ours != theirs:
+            whose = f"contract of {contract.embodiment!r}"
+            if len(processor.contracts) > 1 and name in processor.widths.config_fields:
+                whose = f"contracts of {sorted(processor.contracts)} together"
             raise ValueError(
-                f"{name} is {ours} in the contract of {contract.embodiment!r} and {theirs} in the model: "
-                "this processor belongs to another model."
+                f"{name} is {ours} in the {whose} and {theirs} in the model: this processor belongs to another model."
             )
     if processor.num_action_tokens != model.config.num_action_tokens:
         raise ValueError(

@@ -36,7 +36,10 @@ def build_vla(
     if arguments.init_from is not None:
         vla, processor, anew = start_from(arguments.init_from, contracts, **options)
         if anew:
-            print(f"The new contract gives these parameters another size; they start anew: {', '.join(anew)}")
+            print(
+                "The new contracts give these parameters another size; where the checkpoint has no such dimension or step "
+                f"they start anew: {', '.join(anew)}"
+            )
         return vla, processor
     backbone = _backbone(arguments, dataset, contracts, folder)
     processor = _processor(arguments, backbone, contracts, dataset)
@@ -81,11 +84,14 @@ def _processor(
             action_token_placement=placement,
             decoding=arguments.decoding,
         )
-    if len(contracts) > 1:
-        raise ValueError(f"action_tokenizer 'fast' is fitted to one embodiment, got {sorted(contracts)}.")
     plain = RoboVLMProcessor.from_backbone(backbone, contracts)
     step = max(1, len(dataset) // FAST_CHUNKS)
-    chunks = np.stack([dataset[index]["actions"][-1] for index in range(0, len(dataset), step)])
+    samples = [dataset[index] for index in range(0, len(dataset), step)]
+    chunks = {
+        name: np.stack(own)
+        for name in contracts
+        if (own := [sample["actions"][-1] for sample in samples if sample["embodiment"] == name])
+    }
     return RoboVLMProcessor.from_backbone(
         backbone, contracts, fast=plain.fit_fast(chunks, vocab_size=arguments.action_bins)
     )

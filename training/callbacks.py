@@ -90,23 +90,26 @@ class ActionErrors(ForwardWatcher):
 
     def watch(self, inputs: dict[str, Any], output: Any) -> None:
         if (accuracy := output.get("dimension_accuracy")) is not None:
-            self._add("token_accuracy", accuracy, accuracy.new_tensor(1))
+            self._add("token_accuracy", accuracy.nan_to_num(), ~accuracy.isnan())
         elif output.get("actions") is not None and inputs.get("actions") is not None:
             predicted, wanted = output["actions"].float(), inputs["actions"].float()
             valid = torch.ones_like(wanted[..., 0]) if inputs.get("labels") is None else inputs["labels"] != -100
-            error = (predicted - wanted).abs() * valid[..., None]
-            self._add("action_error", error.flatten(0, -2).sum(dim=0), valid.sum())
+            own = inputs.get("action_dim_mask")
+            valid = valid[..., None].expand(wanted.shape) if own is None else valid[..., None] * own[:, None, None]
+            error = (predicted - wanted).abs() * valid
+            self._add("action_error", error.flatten(0, -2).sum(dim=0), valid.flatten(0, -2).sum(dim=0))
 
     def _add(self, name: str, total: torch.Tensor, count: torch.Tensor) -> None:
-        entry = torch.cat([total.detach().double(), count[None].double()])
+        entry = torch.stack([total.detach().double(), count.double()])
         self._sums[name] = self._sums.get(name, 0) + entry
 
     def values(self, args: Any) -> dict[str, float]:
         values = {}
         for name, entry in self._sums.items():
-            *totals, count = summed(entry).tolist()
+            totals, counts = summed(entry).tolist()
             names = self.names if self.names is not None else range(len(totals))
-            values |= {f"{name}/{key}": total / max(count, 1) for key, total in zip(names, totals, strict=True)}
+            per_dimension = zip(names, totals, counts, strict=True)
+            values |= {f"{name}/{key}": total / count for key, total, count in per_dimension if count}
         self._sums.clear()
         return values
 

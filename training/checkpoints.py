@@ -14,6 +14,7 @@ from ..configuration.hub_access import require_reachable
 from ..modeling_robovlms import STRUCTURES, RoboVLMPreTrainedModel
 from ..modeling_robovlms.modeling_robovlms import OWN_MODULES
 from ..processing.processing_robovlms import RoboVLMProcessor
+from .taking_over import take_over
 
 
 def last_complete_checkpoint(folder: str | Path, processes: int = 1) -> str | None:
@@ -64,8 +65,8 @@ def start_from(
         model_options: for `from_pretrained`.
 
     Returns:
-        The model, its processor, and the names of the parameters that start anew, because the new contract gives them
-        another size.
+        The model, its processor, and the names of the parameters that the new contracts give another size: dimensions
+        that the checkpoint has are taken over, what is left of them starts anew.
 
     Raises:
         ValueError: if the checkpoint is no VLA, or weights of the backbone are missing or differ in size.
@@ -90,4 +91,5 @@ def start_from(
     if lost := [key for key in changed if key.split(".")[0] not in OWN_MODULES]:
         raise ValueError(f"{checkpoint} does not hold the whole backbone: {lost[:8]} ({len(lost)} in all).")
     vla.own_modules_to_float32()
+    take_over(vla, checkpoint, config, (entry[0] for entry in info["mismatched_keys"]))
     return vla, processor, changed

@@ -15,6 +15,9 @@ from ..data.lerobot_columns import check_columns
 from ..data.resized import Resized, Resizing
 from .arguments import VLAArguments
 
+# What rows of different embodiments must have in common to be one batch of one model.
+SHARED = ("chunk_size", "window_size")
+
 CONVENTIONS = ("mode", "frame", "rotation", "grippers", "units")
 ANY_FORMAT = ("path", "weight", "embodiment", "cameras", "split", "format", "resize", *CONVENTIONS)
 KEYS = {  # what else a dataset of each format can be told
@@ -206,8 +209,8 @@ def build_contracts(dataset: Any, arguments: VLAArguments) -> dict[str, ActionCo
         contracts = {name: _with_statistics(contract, dataset) for name, contract in contracts.items()}
     first, *others = contracts.values()
     for other in others:
-        for field, ours in first.model_sizes.items():
-            theirs = other.model_sizes[field]
+        for field in SHARED:
+            ours, theirs = getattr(first, field), getattr(other, field)
             if ours != theirs:
                 raise ValueError(
                     f"dataset: {field} is {ours} for embodiment {first.embodiment!r} and {theirs} for "

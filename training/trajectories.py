@@ -83,7 +83,8 @@ class SamplingPolicy:
         inputs = self.processor(images=images, instruction=instructions, embodiment=self.contract.embodiment)
         inputs.pop("frame_mask")
         drawn = self.model.predict_tokens(**inputs.to(self.model.device), temperature=self.temperature)
-        tokens = torch.from_numpy(drawn.cpu().numpy())
+        own = self.contract.chunk_size * self.contract.predicted.dim
+        tokens = torch.from_numpy(drawn[:, :own].cpu().numpy())
         states = stack_states(observations, self.contract)
         chunks = self.processor.decode_action_tokens(tokens.numpy(), self.contract.embodiment, states)
         for row, decision, ids, chunk in zip(rows, split_rows(inputs), tokens, chunks, strict=True):

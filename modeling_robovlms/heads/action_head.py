@@ -38,6 +38,24 @@ class ActionTargets:
     valid: torch.Tensor
     num_items: torch.Tensor | int
 
+    def weights(self, dims: list[int], dim_mask: torch.Tensor | None) -> torch.Tensor:
+        """How much each number counts in a mean over `dims`, `(batch, window, chunk, action_dim)`: every action as much,
+        whatever number of them its robot has (`dim_mask` `(batch, action_dim)`)."""
+        if dim_mask is None:
+            return self.valid[..., None].expand_as(self.actions)
+        own = torch.zeros_like(dim_mask)
+        own[:, dims] = dim_mask[:, dims]
+        scale = len(dims) / own.sum(dim=1, keepdim=True).clamp(min=1)
+        return self.valid[..., None] * (own * scale)[:, None, None]
+
+    def where_there(self, loss: torch.Tensor, dims: list[int], dim_mask: torch.Tensor | None) -> torch.Tensor | None:
+        """A part of the loss averaged over the actions of robots that have any of `dims`, for the log; None without any."""
+        if dim_mask is None:
+            return loss
+        count = self.valid.flatten(1).sum(dim=1)
+        share = count[dim_mask[:, dims].any(dim=1)].sum() / count.sum().clamp(min=1)
+        return loss / share if share > 0 else None
+
 
 class History(nn.Module):
     """Fuses the features of the window's frames. Subclass it and `register_history`.
@@ -89,10 +107,12 @@ class Decoder(nn.Module):
         targets: ActionTargets | None = None,
         generator: Generators = None,
         overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> HeadOutput:
         """Contexts `(batch, window, hidden_size)` to chunks `(batch, window, chunk, action_dim)`, or with `targets` to
         losses. Random numbers come from `generator`, one or one per row; what is known of a chunk beforehand is in
-        `overlap`, which is for one frame per row."""
+        `overlap`, which is for one frame per row. `dim_mask` `(batch, action_dim)` says which dimensions the robots have;
+        it is given where some lack some."""
         raise NotImplementedError
 
 
@@ -120,11 +140,21 @@ class ActionHead(nn.Module):
         frame_mask: torch.Tensor,
         targets: ActionTargets | None = None,
         generator: Generators = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> HeadOutput:
         """`features` `(batch, window, num_action_tokens, hidden)`; False in `frame_mask` marks frames before the
-        episode's start, which come first in a window."""
+        episode's start, which come first in a window; in `dim_mask` `(batch, action_dim)` what a robot lacks."""
         context = self.history(features.flatten(2), frame_mask)
-        return self.decoder(context, targets=targets, generator=generator)
+        return self._decode(context, dim_mask, targets=targets, generator=generator)
+
+    def _decode(self, context: torch.Tensor, dim_mask: torch.Tensor | None, **options: Any) -> HeadOutput:
+        """The decoder's output, zero where a robot has no such dimension; only then a decoder needs a `dim_mask`."""
+        if dim_mask is None:
+            return self.decoder(context, **options)
+        output = self.decoder(context, dim_mask=dim_mask, **options)
+        if output.actions is not None:
+            output.actions = output.actions * dim_mask[:, None, None]
+        return output
 
     def newest(
         self,
@@ -132,10 +162,13 @@ class ActionHead(nn.Module):
         frame_mask: torch.Tensor,
         generator: Generators = None,
         overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
         context = self.history(features.flatten(2), frame_mask)
-        return self.decoder(context[:, -1:], generator=generator, overlap=overlap).actions[:, -1]
+        actions = self._decode(context[:, -1:], dim_mask, generator=generator, overlap=overlap).actions
+        assert actions is not None  # a head without targets acts
+        return actions[:, -1]
 
     def new_state(self, batch: int) -> dict[str, torch.Tensor]:
         """Empty entries for a `VLACache`."""
@@ -147,11 +180,12 @@ class ActionHead(nn.Module):
         cache: VLACache,
         generator: Generators = None,
         overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> HeadOutput:
         """One new frame's `features` `(batch, 1, num_action_tokens, hidden)`: what `forward` would give for the
         newest frame of the window that ends there. Updates `cache`."""
         context = self.history.step(features.flatten(2)[:, 0], cache)
-        return self.decoder(context[:, None], generator=generator, overlap=overlap)
+        return self._decode(context[:, None], dim_mask, generator=generator, overlap=overlap)
 
 
 HistoryClass = TypeVar("HistoryClass", bound=type[History])

@@ -26,14 +26,23 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(DenoiserBlock(size, head.denoiser_heads) for _ in range(head.denoiser_layers))
         self.output = nn.Sequential(nn.LayerNorm(size), SmallLinear(size, config.action_dim))
 
-    def forward(self, actions: torch.Tensor, time: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        actions: torch.Tensor,
+        time: torch.Tensor,
+        context: torch.Tensor,
+        dim_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Noisy chunks `(frames, chunk, action_dim)`, their noise levels in [0, 1] `(frames,)` (1 is pure noise) and
-        contexts `(frames, hidden)` to a prediction of the chunks' shape, in their dtype."""
-        tokens = self.actions(actions) + self.positions.weight
+        contexts `(frames, hidden)` to a prediction of the chunks' shape, in their dtype. What a robot lacks (False in
+        `dim_mask` `(frames, 1, action_dim)`) is neither seen nor predicted: it stays zero while a chunk is sampled."""
+        own = None if dim_mask is None else dim_mask.to(actions)  # a copy, through which guidance differentiates
+        tokens = self.actions(actions if own is None else actions * own) + self.positions.weight
         condition = F.silu(self.context(context) + self.time(sinusoids(time, tokens.shape[-1])))
         for block in self.blocks:
             tokens = block(tokens, condition)
-        return self.output(tokens).to(actions.dtype)
+        predicted = self.output(tokens).to(actions.dtype)
+        return predicted if own is None else predicted * own
 
 
 class SmallLinear(nn.Linear):
@@ -92,9 +101,15 @@ class DenoisingDecoder(Decoder):
         """Noised chunks, their noise levels in [0, 1], and what the denoiser is to predict. All by frame."""
         raise NotImplementedError
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
+    def sample(
+        self,
+        noise: torch.Tensor,
+        context: torch.Tensor,
+        overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Chunks `(frames, chunk, action_dim)` from pure noise of that shape and contexts `(frames, hidden)`, guided
-        towards `overlap`."""
+        towards `overlap`; `dim_mask` is for the denoiser."""
         raise NotImplementedError
 
     def forward(
@@ -103,31 +118,41 @@ class DenoisingDecoder(Decoder):
         targets: ActionTargets | None = None,
         generator: Generators = None,
         overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`. With targets only losses, no actions; without, sampled actions for every
         frame. The frames of a row start from the same noise, so that the newest chunk does not depend on how many
         frames came with it. `generator` may be one per row. `overlap` is for one frame per row."""
         if targets is not None:
             assert not isinstance(generator, Sequence), "training draws from one generator"
-            return self._losses(context, targets, generator)
+            return self._losses(context, targets, generator, dim_mask)
         batch, window = context.shape[:2]
         generators = generator if isinstance(generator, Sequence) else [generator] * batch
-        noise = torch.cat([self._noise(1, _options(one, context)).to(context.device) for one in generators])
-        noise = noise.repeat_interleave(window, dim=0)
+        own = [None] * batch if dim_mask is None else dim_mask
+        noise = [self._noise(1, _options(one, context), dims) for one, dims in zip(generators, own, strict=True)]
+        noise = torch.cat([row.to(context.device) for row in noise]).repeat_interleave(window, dim=0)
         if overlap is not None:
             overlap = overlap.to(noise)
-        actions = self.sample(noise, context.flatten(0, 1), overlap)
+        by_frame = None if dim_mask is None else _by_frame(dim_mask, window)
+        actions = self.sample(noise, context.flatten(0, 1), overlap, by_frame)
         if overlap is not None:
             actions = torch.where((overlap.weights == 1)[..., None], overlap.actions, actions)
         actions = actions.unflatten(0, (batch, window))
         return HeadOutput(actions=actions, pose=actions[..., self.config.pose_dims])
 
-    def _losses(self, context: torch.Tensor, targets: ActionTargets, generator: torch.Generator | None) -> HeadOutput:
+    def _losses(
+        self,
+        context: torch.Tensor,
+        targets: ActionTargets,
+        generator: torch.Generator | None,
+        dim_mask: torch.Tensor | None,
+    ) -> HeadOutput:
         """Mean squared error over all dimensions of counting actions, and over pose and grippers apart."""
         config, draws = self.config, self.num_draws
         frames = draws * context.shape[1]
         options = _options(generator, context)
-        random = [(self.random_times(frames, **options), self._noise(frames, options)) for _ in range(len(context))]
+        own = [None] * len(context) if dim_mask is None else dim_mask
+        random = [(self.random_times(frames, **options), self._noise(frames, options, dims)) for dims in own]
         times, noise = (torch.cat(parts).to(context.device) for parts in zip(*random, strict=True))
         context, actions, valid = (
             tensor.repeat_interleave(draws, dim=0).flatten(0, 1)
@@ -135,16 +160,34 @@ class DenoisingDecoder(Decoder):
         )
         actions = actions * valid[..., None]  # steps of a chunk see each other: those that do not count must be alike
         actions[..., config.gripper_dims] = (actions[..., config.gripper_dims] > 0).to(actions.dtype) * 2 - 1
+        if dim_mask is not None:
+            actions = actions * _by_frame(dim_mask, frames)
         noisy, levels, wanted = self.add_noise(actions, noise, times)
-        error = (self.denoiser(noisy, levels, context) - wanted).square() * valid[..., None]
-        by_dim = error.sum(dim=(0, 1)) / (targets.num_items * draws)
-        output = HeadOutput(loss=by_dim.mean(), pose_loss=by_dim[config.pose_dims].mean())
-        if config.gripper_dims:
-            output.gripper_loss = by_dim[config.gripper_dims].mean()
+        error = (self.denoiser(noisy, levels, context) - wanted).square()
+
+        def mean(dims: list[int]) -> torch.Tensor:
+            weights = targets.weights(dims, dim_mask).repeat_interleave(draws, dim=0).flatten(0, 1)
+            return ((error * weights).sum(dim=(0, 1)) / (targets.num_items * draws))[dims].mean()
+
+        output = HeadOutput(loss=mean([*range(config.action_dim)]), pose_loss=mean(config.pose_dims))
+        if config.grippers:
+            output.gripper_loss = targets.where_there(mean(config.grippers), config.grippers, dim_mask)
         return output
 
-    def _noise(self, count: int, options: dict[str, Any]) -> torch.Tensor:
-        return torch.randn(count, self.config.chunk_size, self.config.action_dim, **options)
+    def _noise(self, count: int, options: dict[str, Any], own: torch.Tensor | None) -> torch.Tensor:
+        """`(count, chunk, action_dim)`, drawn for a robot's `own` dimensions alone: as many as it would have by itself."""
+        config = self.config
+        if own is None:
+            return torch.randn(count, config.chunk_size, config.action_dim, **options)
+        drawn = torch.randn(count, config.chunk_size, int(own.sum()), **options)
+        noise = drawn.new_zeros(count, config.chunk_size, config.action_dim)
+        noise[..., own.to(noise.device)] = drawn
+        return noise
+
+
+def _by_frame(dim_mask: torch.Tensor, frames: int) -> torch.Tensor:
+    """`(batch, action_dim)` as `(batch * frames, 1, action_dim)`."""
+    return dim_mask.repeat_interleave(frames, dim=0)[:, None]
 
 
 def _options(generator: torch.Generator | None, context: torch.Tensor) -> dict[str, Any]:

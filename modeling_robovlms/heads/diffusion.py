@@ -54,21 +54,33 @@ class DiffusionDecoder(DenoisingDecoder):
             wanted = actions if kind == "sample" else noise
         return noisy, self._levels(times), wanted
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
+    def sample(
+        self,
+        noise: torch.Tensor,
+        context: torch.Tensor,
+        overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         actions = noise
         for step in self.sampling_scheduler.timesteps.tolist():
             levels = self._levels(noise.new_full((len(noise),), step))
             if overlap is None:
-                predicted = self.denoiser(actions, levels, context)
+                predicted = self.denoiser(actions, levels, context, dim_mask)
             else:
-                predicted = self._guided_prediction(actions, levels, context, overlap, step)
+                predicted = self._guided_prediction(actions, levels, context, overlap, step, dim_mask)
             # The noise left in a chunk is what the clamped estimate leaves, not what the unclamped one would.
             step_output = self.sampling_scheduler.step(predicted, step, actions, use_clipped_model_output=True)
             actions = step_output.prev_sample
         return actions
 
     def _guided_prediction(
-        self, actions: torch.Tensor, levels: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap, step: int
+        self,
+        actions: torch.Tensor,
+        levels: torch.Tensor,
+        context: torch.Tensor,
+        overlap: ChunkOverlap,
+        step: int,
+        dim_mask: torch.Tensor | None,
     ) -> torch.Tensor:
         """What the denoiser would predict if it saw the estimated chunk pulled towards the overlap."""
         signal = self.sampling_scheduler.alphas_cumprod[step].item() ** 0.5
@@ -76,7 +88,7 @@ class DiffusionDecoder(DenoisingDecoder):
         kind = self.head.prediction_type
 
         def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-            predicted = self.denoiser(noisy, levels.clone(), context)
+            predicted = self.denoiser(noisy, levels.clone(), context, dim_mask)
             if kind == "sample":
                 return predicted
             if kind == "v_prediction":

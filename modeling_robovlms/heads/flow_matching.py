@@ -29,25 +29,37 @@ class FlowMatchingDecoder(DenoisingDecoder):
         velocity = noise - actions
         return actions + times[:, None, None] * velocity, times, velocity
 
-    def sample(self, noise: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap | None = None) -> torch.Tensor:
+    def sample(
+        self,
+        noise: torch.Tensor,
+        context: torch.Tensor,
+        overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         steps = self.head.num_inference_steps
         actions = noise
         for step in range(steps, 0, -1):
             times = noise.new_full((len(noise),), step / steps)
             if overlap is None:
-                velocity = self.denoiser(actions, times, context)
+                velocity = self.denoiser(actions, times, context, dim_mask)
             else:
-                velocity = self._guided_velocity(actions, times, context, overlap, step / steps)
+                velocity = self._guided_velocity(actions, times, context, overlap, step / steps, dim_mask)
             actions = actions - velocity / steps
         return actions
 
     def _guided_velocity(
-        self, actions: torch.Tensor, times: torch.Tensor, context: torch.Tensor, overlap: ChunkOverlap, time: float
+        self,
+        actions: torch.Tensor,
+        times: torch.Tensor,
+        context: torch.Tensor,
+        overlap: ChunkOverlap,
+        time: float,
+        dim_mask: torch.Tensor | None,
     ) -> torch.Tensor:
         """The paper's equations 2 to 4; its time runs from noise to actions, ours the other way."""
 
         def estimate(noisy: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-            return noisy - time * self.denoiser(noisy, times.clone(), context)
+            return noisy - time * self.denoiser(noisy, times.clone(), context, dim_mask)
 
         clean, pull = guide(overlap, estimate, actions, context)
         odds = time * (1 - time)

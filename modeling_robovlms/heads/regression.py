@@ -28,6 +28,7 @@ class RegressionDecoder(Decoder):
         targets: ActionTargets | None = None,
         generator: Generators = None,
         overlap: ChunkOverlap | None = None,
+        dim_mask: torch.Tensor | None = None,
     ) -> HeadOutput:
         """`context` `(batch, window, hidden)`; deterministic, so `generator` is not used. `overlap` is for one frame
         per row: what is regressed is mixed with it."""
@@ -45,19 +46,16 @@ class RegressionDecoder(Decoder):
             actions = overlap.to(actions).blend(actions[:, 0])[:, None]
         output = HeadOutput(actions=actions, pose=pose, gripper_logits=logits)
         if targets is not None:
-            self._add_losses(output, targets, pose, logits)
+            dims = config.pose_dims
+            distance = F.huber_loss if self.head.pose_loss == "huber" else F.mse_loss
+            error = distance(pose, targets.actions[..., dims], reduction="none")
+            error = error * targets.weights(dims, dim_mask)[..., dims]
+            output.loss = output.pose_loss = error.sum() / (targets.num_items * len(dims))
+            if logits is not None:
+                dims = config.grippers
+                is_open = (targets.actions[..., dims] > 0).to(logits.dtype)
+                error = F.binary_cross_entropy_with_logits(logits, is_open, reduction="none")
+                loss = (error * targets.weights(dims, dim_mask)[..., dims]).sum() / (targets.num_items * len(dims))
+                output.loss = output.pose_loss + self.head.gripper_loss_weight * loss
+                output.gripper_loss = targets.where_there(loss, dims, dim_mask)
         return output
-
-    def _add_losses(
-        self, output: HeadOutput, targets: ActionTargets, pose: torch.Tensor, logits: torch.Tensor | None
-    ) -> None:
-        valid = targets.valid[..., None]
-        distance = F.huber_loss if self.head.pose_loss == "huber" else F.mse_loss
-        error = distance(pose, targets.actions[..., self.config.pose_dims], reduction="none")
-        output.pose_loss = (error * valid).sum() / (targets.num_items * error.shape[-1])
-        output.loss = output.pose_loss
-        if logits is not None:
-            is_open = (targets.actions[..., self.config.gripper_dims] > 0).to(logits.dtype)
-            error = F.binary_cross_entropy_with_logits(logits, is_open, reduction="none")
-            output.gripper_loss = (error * valid).sum() / (targets.num_items * error.shape[-1])
-            output.loss = output.pose_loss + self.head.gripper_loss_weight * output.gripper_loss
