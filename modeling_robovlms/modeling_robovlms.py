@@ -260,6 +260,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(0)).to(tokens)
         tokens.copy_((vectors.mean(0) + 0.1 * vectors.std(0) * noise).to(tokens))
 
+    @travels_with()
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False):
         """Do what torch does; checkpoints on disk, which carry the backbone's published key names, are understood too,
         so that the Trainer resumes from them."""
