@@ -97,6 +97,7 @@ class RoboVLMPreTrainedModel(PreTrainedModel):
         self.backbone = AutoModelForImageTextToText.from_config(config.vlm_config)
         self.runner.require_support(config)
 
+    @travels_with()
     def _init_weights(self, module: nn.Module) -> None:
         init_layer(module)
 

@@ -8,6 +8,7 @@ the methods that are not for another structure alone (`travels_with`).
 import ast
 import builtins
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -188,7 +189,9 @@ def _file(
                 _bind(bound, name, module, (owner, name))
         parts.append(_heading(source, chosen[0]) + _spaced(chosen))
     text = f'{HEADER}"""{docstring}"""\n\n' + "\n\n".join(_import_blocks(imports, from_files))
-    return text + "\n\n" + "\n\n\n".join(parts) + "\n"
+    # Examples show the making of things, which stays in the package.
+    joined = re.sub(r'\n\n    Example:\n(?: {8}.*\n)+(?=    """)', "\n", "\n\n\n".join(parts))
+    return text + "\n\n" + joined + "\n"
 
 
 def _bind(bound: dict[str, tuple[str, object]], name: str, module: str, value: object) -> None:
