@@ -49,7 +49,7 @@ def lora_config(
 def _linear_layers(vla: RoboVLMPreTrainedModel, tower: nn.Module) -> list[str]:
     """The full names of the linear layers of `tower` that take part in the loss: an adapter on another one would never
     get a gradient, for which data-parallel training waits."""
-    output = vla.get_output_embeddings()
+    output = vla.runner.output_layer
     unused = {id(parameter) for parameter in vla.runner.unused_parameters(is_continuous=not vla.reads_logits)}
     inside = {id(module) for module in tower.modules()}
     return [
