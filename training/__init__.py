@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .cotraining import CoTrainingCollator, CoTrainingDataset
     from .datasets import DatasetSpec
     from .freezing import freeze
+    from .keep_checkpoints import KeepCheckpoints
     from .lora import four_bit, lora_config
     from .monitoring import monitor
     from .report import RunReport, write_report
     from .rollouts import Rollouts, suite_score
     from .scratch_arguments import ScratchTrainingArguments
     from .scratch_backbone import write_scratch_backbone
+    from .stopping import StopSafely, TrainingStopped
     from .training_run import train
     from .vla_trainer import VLATrainer
 
@@ -30,13 +32,16 @@ __all__ = [
     "CoTrainingDataset",
     "DatasetSpec",
     "FreezingArguments",
+    "KeepCheckpoints",
     "LoRAArguments",
     "LossParts",
     "RolloutArguments",
     "Rollouts",
     "RunReport",
     "ScratchTrainingArguments",
+    "StopSafely",
     "Throughput",
+    "TrainingStopped",
     "VLAArguments",
     "VLATrainer",
     "four_bit",
@@ -66,12 +71,14 @@ __getattr__, __dir__ = lazy_names(
         ".cotraining": ("CoTrainingCollator", "CoTrainingDataset"),
         ".datasets": ("DatasetSpec",),
         ".freezing": ("freeze",),
+        ".keep_checkpoints": ("KeepCheckpoints",),
         ".lora": ("four_bit", "lora_config"),
         ".monitoring": ("monitor",),
         ".report": ("RunReport", "write_report"),
         ".rollouts": ("Rollouts", "suite_score"),
         ".scratch_arguments": ("ScratchTrainingArguments",),
         ".scratch_backbone": ("write_scratch_backbone",),
+        ".stopping": ("StopSafely", "TrainingStopped"),
         ".training_run": ("train",),
         ".vla_trainer": ("VLATrainer",),
     },

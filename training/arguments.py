@@ -71,6 +71,13 @@ class VLAArguments:
             "help": "Print parameters, samples, steps, memory, hours, contract and a sample, and write nothing."
         },
     )
+    resume: bool = field(
+        default=False,
+        metadata={
+            "help": "Go on from the last complete checkpoint in output_dir, if there is one. The same command does so "
+            "anyway; this allows other numbers of processes, batches and workers."
+        },
+    )
     window_size: int = field(default=8, metadata={"help": "Observations per sample (one-step structures use 1)."})
     history_stride: int = field(default=1, metadata={"help": "Control steps between observations of the window."})
     chunk_size: int = field(default=10, metadata={"help": "Actions per prediction."})

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
 from ..configuration.action_contract import ActionContract
@@ -18,29 +19,72 @@ from .taking_over import take_over
 
 
 def last_complete_checkpoint(folder: str | Path, processes: int = 1) -> str | None:
-    """The newest `checkpoint-N` of a Trainer's output folder that `processes` wrote to its end, or None.
+    """The newest `checkpoint-N` of a Trainer's output folder that was written to its end, or None.
 
     A run that is killed while it saves leaves a folder that `transformers.trainer_utils.get_last_checkpoint` would
     choose and that cannot be loaded.
+
+    Args:
+        folder: the Trainer's `output_dir`.
+        processes: how many wrote it, where its state doesn't say (a Trainer without `KeepCheckpoints`).
     """
+    complete = complete_checkpoints(folder, processes)
+    return str(complete[-1]) if complete else None
+
+
+def complete_checkpoints(folder: str | Path, processes: int = 1) -> list[Path]:
+    """The `checkpoint-N` that were written to their end, oldest first."""
+    return [path for path in _checkpoints(folder) if _is_complete(path, processes)]
+
+
+def incomplete_checkpoints(folder: str | Path, processes: int = 1) -> list[Path]:
+    """The `checkpoint-N` whose writing was cut off."""
+    return [path for path in _checkpoints(folder) if not _is_complete(path, processes)]
+
+
+def recorded_run(state: dict[str, Any]) -> dict[str, Any]:
+    """What `KeepCheckpoints` noted of the run in a `trainer_state.json`; empty where it wasn't there."""
+    noted = (state.get("stateful_callbacks") or {}).get("KeepCheckpoints")
+    return noted["args"]["run"] if isinstance(noted, dict) else {}
+
+
+def read_state(folder: str | Path) -> dict[str, Any] | None:
+    """The folder's `trainer_state.json`, or None where there is none or it was cut off."""
+    try:
+        return json.loads((Path(folder) / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _checkpoints(folder: str | Path) -> list[Path]:
     found = {int(match[1]): path for path in Path(folder).glob("checkpoint-*") if (match := _NAME.match(path.name))}
-    complete = [found[step] for step in sorted(found, reverse=True) if _is_complete(found[step], processes)]
-    return str(complete[0]) if complete else None
+    return [found[step] for step in sorted(found)]
 
 
 _NAME = re.compile(r"checkpoint-(\d+)$")
 
 
 def _is_complete(checkpoint: Path, processes: int) -> bool:
-    """The Trainer writes its state last; other processes' random states may come later still. A torch file that was
-    cut off is no zip archive."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    """The first process writes the Trainer's state last, but the others' random states may come later still. A torch
+    file that was cut off is no zip archive, weights that were cut off are shorter than their header says."""
+    if (state := read_state(checkpoint)) is None:
         return False
-    states = len(list(checkpoint.glob("rng_state*.pth")))
-    files = [*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]
-    return states >= processes and all(zipfile.is_zipfile(file) for file in files)
+    run = recorded_run(state)
+    random_states = {path.name for path in checkpoint.glob("rng_state*.pth")}
+    written_by = run.get("processes", 1 if "rng_state.pth" in random_states else processes)
+    expected = {"rng_state.pth"} if written_by == 1 else {f"rng_state_{index}.pth" for index in range(written_by)}
+    if not run.get("save_only_model") and not expected <= random_states:
+        return False
+    torch_files = [*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]
+    return all(map(zipfile.is_zipfile, torch_files)) and all(map(_is_whole, checkpoint.glob("*.safetensors")))
+
+
+def _is_whole(weights: Path) -> bool:
+    try:
+        with safe_open(weights, "pt"):
+            return True
+    except SafetensorError:
+        return False
 
 
 def contract_defaults(checkpoint: str) -> dict[str, Any]:

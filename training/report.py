@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from transformers import TrainerCallback
+from transformers.trainer_utils import IntervalStrategy
 
 from ..evaluation.pictures import BLUE, GREEN, SERIES, STYLE
 from ..hub_cards.pages import data_url, render_page
@@ -37,8 +38,12 @@ class RunReport(TrainerCallback):
     def __init__(self, facts: Mapping[str, Any] | None = None):
         self.facts = dict(facts or {})
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps and args.logging_strategy != IntervalStrategy.NO:
+            control.should_log = True  # however short the run, there is something to see
+
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero and _panels(state.log_history):
+        if state.is_world_process_zero:
             settings = self.facts | {name: getattr(args, name) for name in SETTINGS} | {"processes": args.world_size}
             write_report(state.log_history, args.output_dir, settings)
 
@@ -46,7 +51,7 @@ class RunReport(TrainerCallback):
 
 
 def write_report(log_history: Entries, folder: str | Path, settings: dict[str, Any] | None = None) -> Path:
-    """Draw `report.png` and write `report.html`, which holds it, into `folder`.
+    """Draw `report.png`, if curves were logged, and write `report.html`, which holds it, into `folder`.
 
     Args:
         log_history: `trainer.state.log_history`.
@@ -57,15 +62,15 @@ def write_report(log_history: Entries, folder: str | Path, settings: dict[str, A
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _draw(log_history, folder / "report.png")
+    picture = _draw(log_history, folder / "report.png")
     page = render_page(
         Path(__file__).with_name("report.html.jinja"),
         {"number": _shown},
-        picture=data_url(folder / "report.png"),
+        picture=data_url(picture) if picture is not None else None,
         last=_last_values(log_history),
         settings=settings or {},
         warnings=find_warnings(log_history),
-        steps=max(entry["step"] for entry in log_history),
+        steps=max((entry["step"] for entry in log_history), default=0),
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
@@ -93,10 +98,11 @@ def _panels(log_history: Entries) -> list[tuple[Callable[[Axes, dict[str, np.nda
     return [(draw, found) for draw, found in panels if found]
 
 
-def _draw(log_history: Entries, file: Path) -> None:
+def _draw(log_history: Entries, file: Path) -> Path | None:
+    """The curves in `file`; None where nothing of the kind was logged."""
     panels = _panels(log_history)
     if not panels:
-        raise ValueError("log_history holds nothing to draw: no loss, error, success or throughput.")
+        return None
     with matplotlib.rc_context(STYLE):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
@@ -111,6 +117,7 @@ def _draw(log_history: Entries, file: Path) -> None:
             axes.set_visible(False)
         FigureCanvasAgg(figure)
         figure.savefig(file, dpi=130)
+    return file
 
 
 def _lines(axes: Axes, found: dict[str, np.ndarray], label: Callable[[str], str], digits: str) -> None:

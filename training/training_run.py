@@ -4,6 +4,8 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,11 +25,14 @@ from .checkpoints import last_complete_checkpoint
 from .datasets import DatasetSpec, build_dataset
 from .dry_run import describe_plan
 from .freezing import freeze
+from .keep_checkpoints import KeepCheckpoints
 from .learning_checks import find_warnings
 from .lora import lora_config
 from .monitoring import monitor
 from .precision import hold_trained_in_float32
+from .resuming import Start, find_start, identify_run
 from .rollouts import Rollouts, suite_score
+from .stopping import StopSafely, TrainingStopped
 from .vla_trainer import VLATrainer, output_folder
 
 
@@ -38,17 +43,25 @@ def train(
     lora: LoRAArguments | None = None,
     rollouts: RolloutArguments | None = None,
 ) -> Path:
-    """Train, and leave model, processor and card in `arguments.checkpoint`; returns the folder of the policy.
+    """Train, and leave model, processor, card and report in `arguments.checkpoint`; returns the folder of the policy.
 
-    A run that was interrupted goes on from the last complete checkpoint in `training.output_dir`, exactly. With LoRA
-    the adapters lie in the folder `adapter` beside the merged model; over a 4-bit backbone they are the policy.
+    A run that was interrupted goes on from the last complete checkpoint in `training.output_dir`, exactly; one that is
+    finished stays as it is. With LoRA the adapters lie in the folder `adapter` beside the merged model; over a 4-bit
+    backbone they are the policy.
 
     Raises:
-        ValueError: for options that do not go together.
+        ValueError: for options that do not go together, or a folder that holds another run.
+        TrainingStopped: after SIGTERM, with a checkpoint written.
+        FloatingPointError: the loss or the weights are not finite; they were not saved.
     """
     freezing, lora, rollouts = freezing or FreezingArguments(), lora or LoRAArguments(), rollouts or RolloutArguments()
     if training.hub_token is not None:
         raise ValueError("hub_token would be stored in clear text with the checkpoints: run `hf auth login` instead.")
+    if training.resume_from_checkpoint is not None:
+        raise ValueError(
+            "resume_from_checkpoint: say --resume, which goes on from the last complete checkpoint in output_dir; for "
+            "another run's weights, --init_from."
+        )
     work = Path(tempfile.mkdtemp()) if arguments.dry_run else output_folder(training)
     if arguments.dry_run:  # a Trainer makes its folder at once
         training.output_dir = str(work)
@@ -57,6 +70,12 @@ def train(
         require_reachable(name_or_path)
     set_seed(training.seed)
     dataset = build_dataset(arguments)
+    run = identify_run(arguments, training, freezing, lora, dataset)
+    start = Start(None, run) if arguments.dry_run else find_start(training, output, run, arguments.resume)
+    if training.process_index == 0:
+        print(*start.said, sep="\n", end="\n" if start.said else "", flush=True)
+    if start.policy is not None:
+        return start.policy
     with training.main_process_first(desc="writing the backbone"):
         vla, processor = build_vla(arguments, dataset, work, lora)
     model = trainable(vla, freezing, lora)
@@ -74,8 +93,11 @@ def train(
             print(line, flush=True)
         shutil.rmtree(work)
         return output
+    trainer.block_order = start.run["block_streams"], start.run["block_batch_size"]
     names = {contract.action.names for contract in processor.contracts.values()}
     monitor(trainer, names.pop() if len(names) == 1 else None, report_facts(arguments))
+    trainer.add_callback(KeepCheckpoints(start.run))
+    trainer.add_callback(stop := StopSafely())
     if rollouts.rollout_suite is not None:
         score = suite_score(
             processor,
@@ -86,11 +108,29 @@ def train(
             num_envs=rollouts.rollout_envs,
         )
         trainer.add_callback(Rollouts(trainer, score, rollouts.rollout_steps))
-    trainer.train(resume_from_checkpoint=last_complete_checkpoint(work, training.world_size))
-    for warning in find_warnings(trainer.state.log_history) if trainer.is_world_process_zero() else ():
-        print(f"warning: {warning}")
-    trainer.accelerator.wait_for_everyone()
-    return save(trainer, processor, output) if trainer.is_world_process_zero() else output
+    with _saying_what_is_left(training), stop:
+        trainer.train(resume_from_checkpoint=start.checkpoint)
+        trainer.accelerator.wait_for_everyone()
+        if stop.stopped:
+            raise TrainingStopped(f"told to stop (SIGTERM) at step {trainer.state.global_step}.")
+        for warning in find_warnings(trainer.state.log_history) if trainer.is_world_process_zero() else ():
+            print(f"warning: {warning}")
+        return save(trainer, processor, output) if trainer.is_world_process_zero() else output
+
+
+@contextmanager
+def _saying_what_is_left(training: TrainingArguments) -> Iterator[None]:
+    """Whatever ends the run says where its last complete checkpoint is."""
+    try:
+        yield
+    except BaseException as error:
+        last = last_complete_checkpoint(output_folder(training), training.world_size)
+        error.add_note(
+            f"No complete checkpoint is in {output_folder(training)} yet."
+            if last is None
+            else f"The last complete checkpoint, which is a policy as it stands, is {last}. The same command goes on from it."
+        )
+        raise
 
 
 def trainable(vla: RoboVLMPreTrainedModel, freezing: FreezingArguments, lora: LoRAArguments) -> nn.Module:
@@ -142,10 +182,13 @@ def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path
     was trained: over a quantised backbone, into which adapters cannot be merged, that of the adapter."""
     vla = trainer.accelerator.unwrap_model(trainer.model)
     if isinstance(vla, PeftModel):
-        save_adapter(vla, output / "adapter")
-        processor.save_pretrained(output / "adapter")
+        adapter = output / "adapter"
+        save_adapter(vla, adapter)
+        processor.save_pretrained(adapter)
+        trainer.write_recipe(adapter)
+        write_model_card(adapter)
         if getattr(vla.get_base_model(), "is_quantized", False):
-            output = output / "adapter"
+            output = adapter
         else:
             vla = vla.merge_and_unload()
     if not isinstance(vla, PeftModel):
@@ -153,8 +196,8 @@ def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path
             vla.float()  # one dtype is saved for all: frozen bfloat16 weights must not round the trained ones
         vla.save_pretrained(output)
         processor.save_pretrained(output)
-    trainer.write_recipe(output)
-    write_model_card(output)
+        trainer.write_recipe(output)
+        write_model_card(output)
     if trainer.args.push_to_hub:
         trainer.publish(output, "End of training")
     return output

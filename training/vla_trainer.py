@@ -1,16 +1,18 @@
 """A Trainer whose checkpoints and pushes can be published."""
 
 import json
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import CommitInfo
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from ..hub_cards import write_model_card
 from .block_trainer import BlockTrainer
 from .precision import warn_of_rounding
 
@@ -59,6 +61,23 @@ class VLATrainer(BlockTrainer):
         trainer.save_model()  # model and processor; push_to_hub() publishes them with their card
     """
 
+    def get_train_dataloader(self) -> DataLoader:
+        loader = super().get_train_dataloader()
+        if loader.num_workers:  # a scheduler's SIGTERM goes to them too, and the step must come to its end
+            loader.worker_init_fn = _WithoutSigterm(loader.worker_init_fn)
+        return loader
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # the Trainer would train a step before it looks
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "train_loss" in logs and self.state.global_step == self._initial_global_step:
+            return  # nothing was trained: its zero would be the last loss on record
+        super().log(logs, start_time)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
         if self.args.should_save:
@@ -66,6 +85,7 @@ class VLATrainer(BlockTrainer):
             (folder / "training_args.bin").unlink(missing_ok=True)
             if not (folder / "config.json").exists():  # an adapter's files say nothing of the VLA
                 self.accelerator.unwrap_model(self.model).config.save_pretrained(folder)
+                write_model_card(folder)  # PEFT leaves an empty one
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Do what transformers does, and warn of weights whose precision is too low to learn."""
@@ -131,3 +151,15 @@ class VLATrainer(BlockTrainer):
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         if self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END:
             self.publish(checkpoint_folder, f"Training in progress, step {self.state.global_step}")
+
+
+class _WithoutSigterm:
+    """A data loader worker's start that leaves SIGTERM to the process that trains, which ends its workers itself."""
+
+    def __init__(self, start: Callable[[int], None] | None):
+        self.start = start
+
+    def __call__(self, worker: int) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.start is not None:
+            self.start(worker)

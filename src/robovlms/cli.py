@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"robovlms {command}: {error}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, RuntimeError, StrictDataclassError) as error:
-        print(f"robovlms {command}: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, StrictDataclassError) as error:
+        print("\n".join([f"robovlms {command}: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         return 1
 
 

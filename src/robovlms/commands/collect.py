@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from robovlms.commands import CommandParser
+from robovlms.commands.resume import add_resume
 from robovlms.data import LeRobotWriter
+from robovlms.data.lerobot_metadata import WRITING_MARKER
 from robovlms.simulators.metaworld import demonstrations as metaworld
 from robovlms.simulators.metaworld import interface as metaworld_interface
 from robovlms.simulators.metaworld.package import mt10
@@ -28,6 +30,7 @@ def make_parser(prog: str) -> CommandParser:
         help="names of tasks (default: the suite's own; of Meta-World, MT10)",
     )
     parser.add_argument("--episodes", type=int, default=EPISODES, help="episodes in all, the tasks taking turns")
+    add_resume(parser, "appends also to a dataset that was finished with fewer episodes")
     parser.add_argument("--seed", type=int, default=0, help="where the scenes' seeds start")
     parser.add_argument("--processes", type=int, default=2, help="simulators at once")
     parser.add_argument(
@@ -52,7 +55,7 @@ def make_parser(prog: str) -> CommandParser:
 
 def run(prog: str, arguments: Sequence[str]) -> None:
     options = make_parser(prog).parse_args(arguments)
-    common = {"episodes": options.episodes, "seed": options.seed, "processes": options.processes}
+    common = {name: getattr(options, name) for name in ("episodes", "seed", "processes", "resume")}
     if options.suite == "metaworld":
         chosen = {"cameras": options.cameras, "render": options.render, "image_size": options.image_size}
         chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -64,22 +67,34 @@ def run(prog: str, arguments: Sequence[str]) -> None:
 
 
 def collect_demonstrations(
-    folder: Path, tasks: Sequence[str], episodes: int, seed: int, processes: int, image_size: int
+    folder: Path, tasks: Sequence[str], episodes: int, seed: int, processes: int, image_size: int, resume: bool = True
 ) -> None:
-    """Write demonstrations of the tabletop's expert; an interrupted dataset is continued where it was last safe."""
+    """Write demonstrations of the tabletop's expert; an interrupted dataset is continued where it was last safe, a finished one
+    only with `resume` (ValueError)."""
 
     def demonstrate(first: int) -> Iterator[Any]:
         return collect(tasks, episodes, seed=seed, processes=processes, image_size=image_size, first=first)
 
-    _write(folder, "tabletop", tabletop_interface, demonstrate)
+    _write(folder, "tabletop", tabletop_interface, demonstrate, episodes, resume)
 
 
-def collect_metaworld(folder: Path, tasks: Sequence[str], **options: Any) -> None:
+def collect_metaworld(folder: Path, tasks: Sequence[str], episodes: int, resume: bool = True, **options: Any) -> None:
     """Write demonstrations of Meta-World's experts; `options` are those of `metaworld.demonstrations.collect`."""
-    _write(folder, "sawyer", metaworld_interface, lambda first: metaworld.collect(tasks, first=first, **options))
+
+    def demonstrate(first: int) -> Iterator[Any]:
+        return metaworld.collect(tasks, episodes=episodes, first=first, **options)
+
+    _write(folder, "sawyer", metaworld_interface, demonstrate, episodes, resume)
 
 
-def _write(folder: Path, robot: str, interface: Any, demonstrate: Callable[[int], Iterator[Any]]) -> None:
+def _write(
+    folder: Path,
+    robot: str,
+    interface: Any,
+    demonstrate: Callable[[int], Iterator[Any]],
+    episodes: int,
+    resume: bool,
+) -> None:
     """Write the episodes that `demonstrate` yields, given how many are there already."""
     demonstrate(0)  # says what is wrong before the folder is begun; nothing is collected until it is iterated
     writer = LeRobotWriter(
@@ -90,8 +105,13 @@ def _write(folder: Path, robot: str, interface: Any, demonstrate: Callable[[int]
         units={"state": list(interface.STATE_UNITS), "action": list(interface.ACTION_UNITS)},
         resume=(folder / "meta").exists(),
     )
+    done = writer.num_episodes
+    if 0 < done < episodes and not resume and not (folder / WRITING_MARKER).exists():
+        raise ValueError(
+            f"{folder} holds a dataset that was finished with {done} episodes: give --resume to append {episodes - done}, or "
+            "another --output."
+        )
     with writer:
-        done = writer.num_episodes
         for number, episode in enumerate(demonstrate(done), start=done + 1):
             columns = {
                 "images": episode.images,

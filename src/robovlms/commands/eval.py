@@ -12,6 +12,7 @@ import yaml
 
 from robovlms.checkpoint.revision import revision_of
 from robovlms.commands import CommandParser
+from robovlms.commands.resume import add_resume
 from robovlms.evaluation import EvaluationRecord, evaluate, get_suite, suite_names, write_report
 from robovlms.evaluation.evaluation import FIRST_SEED
 from robovlms.evaluation.filmstrips import contact_sheet, rollout_gif
@@ -66,6 +67,7 @@ def make_parser(prog: str) -> CommandParser:
     )  # fmt: skip
     parser.add_argument("--envs", type=int, default=8, help="environments at once, each in its own process")
     parser.add_argument("--films", type=int, default=1, help="films of successes and of failures, per task")
+    add_resume(parser)
     parser.add_argument("--restart", action="store_true", help="forget the finished episodes in the output folder")
     parser.add_argument("--retry-crashed", action="store_true", help="run episodes again whose environment failed")
     return parser

@@ -19,6 +19,7 @@ import torch
 from robovlms.commands import CommandParser
 from robovlms.commands.collect import EPISODES, collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
+from robovlms.commands.resume import add_resume
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.pictures import plot_losses
 from robovlms.hub_cards import write_model_card
@@ -49,6 +50,7 @@ def make_parser(prog: str) -> CommandParser:
     parser = CommandParser(prog=prog, description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--fast", action="store_true", help="every stage in miniature, to see that it works")
+    add_resume(parser)
     return parser
 
 
@@ -74,6 +76,7 @@ def quickstart(folder: Path, recipe: Recipe) -> EvaluationRecord:
             "cameras": "static",
             "checkpoint": checkpoint,
             "output_dir": folder / "training",
+            "resume": True,  # whose run it is, the stages know
             "max_steps": recipe.max_steps,
             "save_steps": recipe.save_steps,
             "logging_steps": max(1, recipe.max_steps // 90),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robovlms.commands import CommandParser
+from robovlms.commands.resume import add_resume
 from robovlms.configuration import SafetyLimits
 from robovlms.evaluation.generalization import GENERALIZATION_SETTINGS
 from robovlms.evaluation.robot_evaluation import RobotEvaluator, RobotTask, ask_to_judge, ask_to_prepare
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", help="folder, Hub id, or the address of a policy server (ws://host:port)")
     parser.add_argument("--robot", required=True, help=f"MODULE:FUNCTION that returns the robot, or {SIMULATED!r}")
     parser.add_argument("--output", type=Path, required=True, help="folder of the record, the rollouts and the films")
+    add_resume(parser)
     parser.add_argument("--task", action="append", default=[], help="an instruction; repeat for more (default: none)")
     parser.add_argument(
         "--tasks",

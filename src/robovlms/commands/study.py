@@ -18,6 +18,7 @@ from robovlms.commands import CommandParser, train
 from robovlms.commands.collect import collect_demonstrations
 from robovlms.commands.eval import evaluate_checkpoint
 from robovlms.commands.quickstart import Stages
+from robovlms.commands.resume import add_resume
 from robovlms.data import LeRobotDataset
 from robovlms.evaluation import EvaluationRecord
 from robovlms.evaluation.study import Outcome, Variant, study_dict, study_table, write_study
@@ -78,6 +79,7 @@ def make_parser(prog: str) -> CommandParser:
     parser.add_argument("--output", type=Path, required=True, help="folder of the study")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of every variant")
     parser.add_argument("--fast", action="store_true", help="every stage in miniature, to see that it works")
+    add_resume(parser)
     return parser
 
 
@@ -159,6 +161,7 @@ def _train(own: Path, demonstrations: Path, folder: Path, variant: Variant, reci
         "action_bins": 256,
         "action_token_placement": "new",
         "output_dir": own / "training",
+        "resume": True,  # whose run it is, the stages know
         "checkpoint": own,
         "max_steps": recipe.max_steps,
         "per_device_train_batch_size": recipe.batch_size,

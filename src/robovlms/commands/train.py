@@ -1,11 +1,13 @@
 """`robovlms train`: a VLA on LeRobot, RLDS or CALVIN datasets.
 
 Options are flags or keys of `--config FILE.yaml`; every one of `transformers.TrainingArguments` is among them. An
-interrupted run is continued by the same command.
+interrupted run is continued by the same command, a finished one stays as it is. Exit status: 0 where a policy was left,
+143 after SIGTERM and 130 after Ctrl-C.
 """
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,22 +38,28 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run(prog: str, arguments: Sequence[str]) -> None:
+def run(prog: str, arguments: Sequence[str]) -> int | None:
     if {"-h", "--help"} & set(arguments):  # TrainingArguments would take five seconds to import
         make_parser(prog).print_help()
-        return
-    from robovlms.training import train
+        return None
+    from robovlms.training import TrainingStopped, train
     from robovlms.training.scratch_arguments import GROUPS
 
     if "--help_all" in arguments:
         build_parser(GROUPS, prog, __doc__).print_help()
-        return
+        return None
     parsed = parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults)
-    folder = train(*parsed)
+    try:
+        folder = train(*parsed)
+    except (TrainingStopped, KeyboardInterrupt) as error:
+        status, said = (143, str(error)) if isinstance(error, TrainingStopped) else (130, "interrupted.")
+        print("\n".join([f"{prog}: {said}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+        return status
     if parsed[0].dry_run:
-        return
+        return None
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"{folder}: model, processor and report; next: `{next_command(folder)}`")
+    return None
 
 
 def next_command(folder: Path) -> str:
