@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def demonstrations(tmp_path_factory) -> Path:
-    """An epoch of some 13 updates, so that runs go on in the midst of one and behind one."""
+    """An epoch of ten updates, so that runs go on in the midst of one and behind one."""
     return write_demonstrations(tmp_path_factory.mktemp("data") / "demonstrations")
 
 
