@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -45,6 +46,7 @@ def command(dataset: Path, output: Path, processes: int, *flags: str, **options)
         "warmup_steps": 0,
         "learning_rate": 1e-3,
         "use_cpu": True,
+        "dataloader_drop_last": True,  # else two processes fill an epoch's odd last batch up, and one does not
     }
     values = [part for name, value in (defaults | options).items() for part in (f"--{name}", str(value))]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
@@ -60,9 +62,9 @@ def run(arguments: list[str]) -> str:
 def interrupt(
     arguments: list[str], when: Callable[[], bool], act: Callable[[int], None]
 ) -> subprocess.CompletedProcess:
-    """Start the run in a process group of its own, and act on it (its id) as soon as it is time."""
+    """Start the run, and act on it (its id) as soon as it is time."""
     with subprocess.Popen(
-        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         while process.poll() is None and not when():
             time.sleep(0.002)
@@ -90,15 +92,25 @@ def whole(demonstrations, tmp_path_factory) -> Path:
     return folder
 
 
-def kill_group(process: int) -> None:
-    os.killpg(process, signal.SIGKILL)
+def kill_all(process: int) -> None:
+    """The launcher and its processes, which are in groups of their own."""
+    launcher = psutil.Process(process)
+    for one in [launcher, *launcher.children(recursive=True)]:
+        one.kill()
+
+
+def terminate_all(process: int) -> None:
+    """As Slurm does it: whatever belongs to the job is told, data loaders' workers too."""
+    launcher = psutil.Process(process)
+    for one in [launcher, *launcher.children(recursive=True)]:
+        one.terminate()
 
 
 INTERRUPTIONS = {
-    "kill while training": (lambda folder: len(complete(folder)) == 2, kill_group),
-    "kill while saving": (lambda folder: (folder / "checkpoint-9").exists(), kill_group),
+    "kill while training": (lambda folder: len(complete(folder)) == 2, kill_all),
+    "kill while saving": (lambda folder: (folder / "checkpoint-9").exists(), kill_all),
     "SIGTERM to the launcher": (lambda folder: 3 in complete(folder), lambda pid: os.kill(pid, signal.SIGTERM)),
-    "SIGTERM to the group": (lambda folder: 3 in complete(folder), lambda pid: os.killpg(pid, signal.SIGTERM)),
+    "SIGTERM to all": (lambda folder: 3 in complete(folder), terminate_all),
 }
 
 
@@ -107,7 +119,7 @@ INTERRUPTIONS = {
 def test_killed_and_resumed(before, after, how, demonstrations, whole, tmp_path, capsys):
     """Samples go on where they were: without dropout, another number of processes has the losses of the unbroken run."""
     folder, (when, act) = tmp_path / "run", INTERRUPTIONS[how]
-    workers = {"dataloader_num_workers": 1} if how == "SIGTERM to the group" else {}
+    workers = {"dataloader_num_workers": 1} if how == "SIGTERM to all" else {}
     ended = interrupt(command(demonstrations, folder, before, **workers), lambda: when(folder), act)
     left = complete(folder)
     everything = sorted(path.name for path in folder.glob("checkpoint-*"))
@@ -149,7 +161,7 @@ def test_killed_and_resumed(before, after, how, demonstrations, whole, tmp_path,
 
 def test_a_full_disk(demonstrations, tmp_path):
     folder = tmp_path / "run"
-    limit = (2**16, resource.RLIM_INFINITY)  # smaller than the weights
+    limit = (2**20, resource.RLIM_INFINITY)  # larger than a report, smaller than the weights
     ended = interrupt(
         command(demonstrations, folder, 1, max_steps=1000),
         lambda: 3 in complete(folder),
@@ -166,7 +178,7 @@ def test_a_full_disk(demonstrations, tmp_path):
 
 def test_blocks_of_episodes_go_on_in_their_order(demonstrations, tmp_path):
     """Frames that don't fit in memory are drawn in an order that depends on processes and workers: the first ones'."""
-    options = {"cache_gib": 2e-5}
+    options = {"cache_gib": 2e-5, "lr_scheduler_type": "constant"}
     run(command(demonstrations, tmp_path / "whole", 1, **options))
     run(command(demonstrations, tmp_path / "run", 1, **options, max_steps=6))
     more = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "dataloader_num_workers": 2}

@@ -214,10 +214,13 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path):
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
     (tmp_path / "checkpoint-2" / "trainer_state.json").write_text('{"global_step": 2}')
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
-    assert last_complete_checkpoint(tmp_path, processes=2) is None
+    assert last_complete_checkpoint(tmp_path, processes=2) == str(tmp_path / "checkpoint-2")  # one process wrote it
     whole = (tmp_path / "checkpoint-2" / "rng_state.pth").read_bytes()
     (tmp_path / "checkpoint-2" / "rng_state.pth").write_bytes(whole[:-20])
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+    (tmp_path / "checkpoint-2" / "rng_state.pth").rename(tmp_path / "checkpoint-2" / "rng_state_0.pth")
+    (tmp_path / "checkpoint-2" / "rng_state_0.pth").write_bytes(whole)  # the other process's is missing
+    assert last_complete_checkpoint(tmp_path, processes=2) == str(tmp_path / "checkpoint-1")
 
 
 def test_a_study_says_where_it_disagrees():
