@@ -178,7 +178,7 @@ def test_a_full_disk(demonstrations, tmp_path):
 
 def test_blocks_of_episodes_go_on_in_their_order(demonstrations, tmp_path):
     """Frames that don't fit in memory are drawn in an order that depends on processes and workers: the first ones'."""
-    options = {"cache_gib": 2e-5, "lr_scheduler_type": "constant"}
+    options = {"cache_gib": 2e-5, "lr_scheduler_type": "constant", "dataloader_drop_last": False}
     run(command(demonstrations, tmp_path / "whole", 1, **options))
     run(command(demonstrations, tmp_path / "run", 1, **options, max_steps=6))
     more = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "dataloader_num_workers": 2}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
@@ -115,14 +116,19 @@ def train(
             raise TrainingStopped(f"told to stop (SIGTERM) at step {trainer.state.global_step}.")
         for warning in find_warnings(trainer.state.log_history) if trainer.is_world_process_zero() else ():
             print(f"warning: {warning}")
-        return save(trainer, processor, output) if trainer.is_world_process_zero() else output
+        folder = save(trainer, processor, output) if trainer.is_world_process_zero() else output
+        trainer.accelerator.wait_for_everyone()  # the policy is there, whichever process looks
+        return folder
 
 
 @contextmanager
 def _saying_what_is_left(training: TrainingArguments) -> Iterator[None]:
     """Whatever ends the run says where its last complete checkpoint is."""
     try:
-        yield
+        try:
+            yield
+        except SafetensorError as error:  # of a full disk; known as nothing more than an Exception
+            raise OSError(f"writing weights failed: {error}") from error
     except BaseException as error:
         last = last_complete_checkpoint(output_folder(training), training.world_size)
         error.add_note(
