@@ -198,4 +198,4 @@ def _unused(folder: Path) -> Path:
     return free
 
 
-__all__ = ["Start", "identify_run", "find_start"]
+__all__ = ["Start", "find_start", "identify_run"]
