@@ -34,6 +34,7 @@ def command(dataset: Path, backbone: Path, output: Path, *launcher: str, **optio
         "window_size": 2,
         "history_stride": 1,
         "chunk_size": 4,
+        "n_action_steps": 2,
         "head_options": '{"hidden_size": 32, "num_layers": 2, "dropout": 0.1, "decoder_sizes": [32]}',
         "logging_steps": 1,
         "disable_tqdm": True,
