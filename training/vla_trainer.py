@@ -64,7 +64,8 @@ class VLATrainer(BlockTrainer):
     def get_train_dataloader(self) -> DataLoader:
         loader = super().get_train_dataloader()
         if loader.num_workers:  # a scheduler's SIGTERM goes to them too, and the step must come to its end
-            loader.worker_init_fn = _WithoutSigterm(loader.worker_init_fn)
+            own = getattr(loader, "base_dataloader", loader)  # accelerate's wrapper starts those of the one inside
+            own.worker_init_fn = _WithoutSigterm(own.worker_init_fn)
         return loader
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
