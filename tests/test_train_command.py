@@ -11,7 +11,7 @@ from accelerate import skip_first_batches
 from huggingface_hub import constants
 from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
-from robovlms import MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
+from robovlms import InterleavedContinuousVLA, MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
 from robovlms.cli import main
 from robovlms.data import EpisodeBlockSampler, LeRobotDataset, VLACollator
 from robovlms.evaluation import EvaluationRecord
@@ -235,3 +235,14 @@ def test_a_study_says_where_it_disagrees():
     found = {verdict.claim.split()[0]: verdict.verdict for verdict in verdicts(outcomes)}
     assert found == {"Continuous": "disagrees", "History": "agrees", "Vision-language": "undecided"}
     assert json.dumps([verdict.interval for verdict in verdicts(outcomes)])
+
+
+def test_prompts_of_different_length_are_exchanged_whole(backbone, contract, sample):
+    """Their action tokens stand elsewhere."""
+    own = contract(window_size=2)
+    vla = InterleavedContinuousVLA.from_backbone(str(backbone("smolvlm")), own).eval()
+    samples = [sample(own, seed) | {"frame_mask": np.ones(2, dtype=bool)} for seed in (0, 1)]
+    assert len({len(each["instruction"]) for each in samples}) == 2
+    with torch.no_grad():
+        values = check_batch(vla, VLACollator(RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), own))(samples))
+    assert values["check/shuffled_instructions"] != 1

@@ -14,7 +14,16 @@ from .rollouts import undisturbed
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # when to look, as shares of the run
 SURE_AFTER = 0.25  # share of the run; before, nothing has been learnt yet
-TEXT = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
+TEXT = (  # all that is laid out like the prompt's tokens: they belong together
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_embeds_position_mask",
+    "action_token_mask",
+    "feature_token_mask",
+    "instruction_mask",
+)
 MATTERS, CONSTANT, SIGNAL = 1.02, 0.02, 0.98
 
 
