@@ -9,13 +9,13 @@ logger = logging.getLogger(__name__)
 SECONDS = 5
 
 
-def require_reachable(name_or_path: str | Path, repo_type: str = "model", file: str = "config.json") -> None:
+def require_reachable(name_or_path: str | Path, repo_type: str = "model", *files: str) -> None:
     """Fail within seconds where `name_or_path` is no folder and its repository can be neither asked for nor is cached.
 
     Args:
         name_or_path: folder or Hub id.
         repo_type: "model" or "dataset".
-        file: what a cached copy holds at least.
+        files: of which a cached copy holds at least one; a model's or an adapter's config by default.
 
     Raises:
         OSError: naming the id and the Hub's address.
@@ -26,7 +26,10 @@ def require_reachable(name_or_path: str | Path, repo_type: str = "model", file: 
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
     except Exception as error:  # of whichever HTTP library the client uses
         try:
-            cached = isinstance(try_to_load_from_cache(str(name_or_path), file, repo_type=repo_type), str)
+            cached = any(
+                isinstance(try_to_load_from_cache(str(name_or_path), file, repo_type=repo_type), str)
+                for file in files or ("config.json", "adapter_config.json")
+            )
         except ValueError:  # no valid id
             cached = False
         if not cached:

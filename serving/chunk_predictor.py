@@ -10,13 +10,14 @@ from transformers import AutoModel, AutoProcessor
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..configuration.action_contract import ActionContract
+from ..configuration.hub_access import require_reachable
 from ..modeling_robovlms.adapters import base_vla, load_adapter
 from ..modeling_robovlms.heads import ChunkOverlap
 from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.one_step_discrete import OneStepDiscreteVLA
 from ..modeling_robovlms.streaming import VLACache, join_caches
 from ..processing.processing_robovlms import RoboVLMProcessor
-from .observation_parts import Resize, read_instruction, read_picture, read_state, require_resize
+from .observation_parts import Resize, described, read_instruction, read_picture, read_state, require_resize
 from .overlap import RunningChunk, overlap_weights
 
 Observation = Mapping[str, Any]
@@ -73,12 +74,24 @@ class ChunkPredictor:
     def from_pretrained(
         cls, name_or_path: str, embodiment: str | None = None, n_action_steps: int | None = None, **model_options: Any
     ) -> Self:
-        """Model and processor of one checkpoint, or of an adapter over its backbone, from a folder or the Hub."""
+        """Model and processor of one checkpoint, or of an adapter over its backbone, from a folder or the Hub.
+
+        Raises:
+            OSError: within seconds, for what is no folder while the Hub cannot be reached.
+            ValueError: for a model without action contract.
+        """
+        require_reachable(name_or_path)
+        processor = AutoProcessor.from_pretrained(name_or_path)
+        if not hasattr(processor, "contract"):
+            raise ValueError(
+                f"{name_or_path} holds a {type(processor).__name__}, which knows no actions: a policy needs a VLA's "
+                "checkpoint, with model and processor saved."
+            )
         if find_adapter_config_file(name_or_path) is None:
             model = AutoModel.from_pretrained(name_or_path, **model_options)
         else:
             model = base_vla(load_adapter(name_or_path, **model_options))
-        return cls(model, AutoProcessor.from_pretrained(name_or_path), embodiment, n_action_steps)
+        return cls(model, processor, embodiment, n_action_steps)
 
     @property
     def observation_interval(self) -> int:
@@ -107,6 +120,8 @@ class ChunkPredictor:
     ) -> np.ndarray:
         """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`. Sampling
         heads draw from `generators`, one per row, or from torch's own."""
+        for observation in observations:
+            require_observation(observation)
         embodiment, states = self.contract.embodiment, stack_states(observations, self.contract)
         inputs = self.processor(
             images=[self._pictures(observation) for observation in observations],
@@ -173,6 +188,15 @@ class ChunkPredictor:
             for camera in self.contract.cameras
             if camera.name in observation["images"]
         }
+
+
+def require_observation(observation: Any) -> None:
+    """Raises ValueError where it is no mapping, or its pictures are none by camera."""
+    if not isinstance(observation, Mapping):
+        raise ValueError(f"an observation must be a mapping with 'images' and 'state', got {described(observation)}.")
+    if not isinstance(images := observation.get("images"), Mapping):
+        got = f"keys {sorted(map(str, observation))}" if images is None else described(images)
+        raise ValueError(f"an observation's 'images' must map names of cameras to pictures, got {got}.")
 
 
 def stack_states(observations: Sequence[Observation], contract: ActionContract) -> np.ndarray | None:

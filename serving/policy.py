@@ -1,6 +1,6 @@
 """A checkpoint as a controller: observations in, one action per control step out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ from ..modeling_robovlms.modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.streaming import VLACache
 from ..processing.processing_robovlms import RoboVLMProcessor
 from .chunk_predictor import ChunkPredictor, Observation
-from .observation_parts import Resize, described, read_instruction
+from .observation_parts import Resize, described, read_instruction, require_resize
 
 
 class Policy:
@@ -52,18 +52,32 @@ class Policy:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str, embodiment: str | None = None, resize: Resize = "refuse", **model_options: Any
+        cls,
+        name_or_path: str,
+        embodiment: str | None = None,
+        n_action_steps: int | None = None,
+        resize: Resize = "refuse",
+        **model_options: Any,
     ) -> Self:
-        """Model and processor of one checkpoint, from a folder or the Hub."""
-        predictor = ChunkPredictor.from_pretrained(name_or_path, embodiment, **model_options)
-        return cls(predictor.model, predictor.processor, embodiment, resize=resize)
+        """Model and processor of one checkpoint, from a folder or the Hub; options as of the class and of transformers'
+        `from_pretrained`."""
+        require_resize(resize)
+        predictor = ChunkPredictor.from_pretrained(name_or_path, embodiment, n_action_steps, **model_options)
+        return cls(predictor.model, predictor.processor, embodiment, n_action_steps, resize)
 
     def reset(self, rows: Sequence[int] | None = None, seeds: Sequence[int] | None = None) -> None:
         """Start new episodes in the given rows (None: in all).
 
         Args:
             seeds: one for each of `rows`; then what a sampling head draws in an episode depends on nothing but its seed.
+
+        Raises:
+            ValueError: for rows that the episode does not have, or another number of seeds.
         """
+        if rows is not None and seeds is not None and len(rows) != len(seeds):
+            raise ValueError(f"{len(rows)} rows need as many seeds, got {len(seeds)}.")
+        if rows is not None and self._cache is not None and not set(rows) <= set(range(len(self._steps))):
+            raise ValueError(f"rows {list(rows)} are not all among the {len(self._steps)} of the episode, from 0.")
         if rows is None:
             self._generators: dict[int, torch.Generator] = {}
             self._cache: VLACache | None = None
@@ -92,7 +106,7 @@ class Policy:
         Raises:
             ValueError: naming what is missing, or is not as the contract says.
         """
-        if isinstance(observation, Mapping):
+        if not isinstance(observation, Sequence):
             return self.select_action([observation], [read_instruction(instruction, "instruction")])[0]
         if not isinstance(instruction, list | tuple) or len(instruction) != len(observation):
             raise ValueError(

@@ -97,6 +97,31 @@ def test_bad_observations(parts):
         policy.select_action([observation] * 3, [*SENTENCES, "push"])
 
 
+@pytest.mark.parametrize("wrong", [{"static": 0}, {"images": None}, {"images": np.zeros((8, 8, 3))}, None, 7])
+def test_an_observation_names_its_pictures(wrong, parts):
+    with pytest.raises(ValueError, match=r"observation.* must (be a mapping|map names of cameras)"):
+        Policy(*parts).select_action(wrong, "push")
+
+
+def test_resets_of_rows_that_are_not_there(parts):
+    policy = Policy(*parts)
+    policy.select_action([random_observation(policy.contract)] * 2, SENTENCES)
+    for rows in ([2], [-1]):
+        with pytest.raises(ValueError, match="not all among the 2"):
+            policy.reset(rows=rows)
+    with pytest.raises(ValueError, match="1 rows need as many seeds, got 2"):
+        policy.reset(rows=[0], seeds=[1, 2])
+
+
+def test_options_reach_a_policy_from_a_folder(parts, backbone, tmp_path):
+    for part in parts:
+        part.save_pretrained(tmp_path)
+    policy = Policy.from_pretrained(str(tmp_path), n_action_steps=2, resize="pad")
+    assert policy.contract.n_action_steps == 2 and policy.predictor.resize == "pad"
+    with pytest.raises(ValueError, match="needs a VLA's checkpoint"):
+        Policy.from_pretrained(str(backbone("smolvlm")))
+
+
 def test_one_step_policy(backbone, contract):
     agreed = contract(n_action_steps=3)
     vla = OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed)
