@@ -193,6 +193,43 @@ def test_what_a_model_ignores_is_found(backbone, contract, sample):
     assert any("vision_tower" in each for each in told)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"action_bins": 16}, "structure one_step_discrete alone has action_bins"),
+        ({"lora_base": "4bit", "lora_rank": 4}, "only with lora there is lora_rank, lora_base"),
+        ({"rollout_steps": 5}, "only with rollout_suite there is rollout_steps"),
+        (
+            {"init_from": True, "backbone": "me/my_vlm", "head": "gru"},
+            "init_from brings its own: leave out backbone, head",
+        ),
+        ({"head_options": "{hidden"}, "head_options must be JSON, got '{hidden'"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    options, told, demonstrations, backbone, contract, tmp_path, capsys
+):
+    if options.get("init_from"):
+        agreed = contract()
+        OneStepContinuousVLA.from_backbone(backbone("smolvlm"), agreed).save_pretrained(tmp_path)
+        RoboVLMProcessor.from_backbone(backbone("smolvlm"), agreed).save_pretrained(tmp_path)
+        options = options | {"init_from": str(tmp_path)}
+    assert train(tmp_path / "run", dataset=str(demonstrations), **options) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_errors_of_flags_and_files_are_short(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--dataset", "anywhere", "--learning_rat", "1"])
+    assert capsys.readouterr().err.splitlines() == [
+        "usage: robovlms train [--config FILE.yaml] [--FLAG VALUE ...]",
+        "robovlms train: error: unrecognized arguments: --learning_rat 1",
+    ]
+    (tmp_path / "broken.yaml").write_text("backbone: me: my_vlm")
+    assert main(["train", "--config", str(tmp_path / "broken.yaml")]) == 1
+    assert "broken.yaml is no YAML: mapping values" in capsys.readouterr().err
+
+
 def test_a_hub_that_cannot_be_reached_is_said_at_once(demonstrations, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     for options in ({"backbone": "me/my_vlm"}, {"init_from": "me/my_vla"}, {"dataset": "me/my_data"}):

@@ -3,7 +3,7 @@
 Imports neither torch nor transformers, so that `robovlms train --help` answers at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -214,6 +214,27 @@ class RolloutArguments:
     )
     rollout_embodiment: str | None = field(default=None, metadata={"help": "Which contract, where there are several."})
     rollout_envs: int = field(default=4, metadata={"help": "Environments at once."})
+
+
+def require_effect(arguments: VLAArguments, lora: LoRAArguments, rollouts: RolloutArguments) -> None:
+    """Raises ValueError for options that were set but mean nothing without, or beside, another one."""
+    tokens = ("action_bins", "action_token_placement", "action_tokenizer", "decoding")
+    checkpoints_own = ("backbone", "head", "head_options", "num_action_tokens", *tokens)
+    rules = [
+        (arguments, checkpoints_own, arguments.init_from is not None, "init_from brings its own: leave out"),
+        (arguments, tokens, not arguments.is_discrete, "structure one_step_discrete alone has"),
+        (lora, [each.name for each in fields(lora)], not lora.lora, "only with lora there is"),
+        (
+            rollouts,
+            [each.name for each in fields(rollouts)],
+            not rollouts.rollout_suite,
+            "only with rollout_suite there is",
+        ),
+    ]
+    for group, names, applies, reason in rules:
+        defaults = type(group).__dataclass_fields__
+        if applies and (useless := [name for name in names if getattr(group, name) != defaults[name].default]):
+            raise ValueError(f"{reason} {', '.join(useless)}.")
 
 
 @dataclass

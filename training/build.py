@@ -53,8 +53,9 @@ def build_vla(
     vla_class = STRUCTURES[arguments.structure_name]
     vla = vla_class.from_backbone(backbone, contract, **options, **fields)
     own = {name: part for name, part in vla.named_children() if name != "backbone"}
-    count = sum(parameter.numel() for part in own.values() for parameter in part.parameters())
-    print(f"{', '.join(own)}: new, and to be learned ({count:,} parameters)")
+    if own:
+        count = sum(parameter.numel() for part in own.values() for parameter in part.parameters())
+        print(f"{', '.join(own)}: new, and to be learned ({count:,} parameters)")
     return vla, processor
 
 
@@ -98,7 +99,10 @@ def _processor(
 
 
 def _head_config(arguments: VLAArguments) -> HeadConfig | None:
-    options = json.loads(arguments.head_options)
+    try:
+        options = json.loads(arguments.head_options)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"head_options must be JSON, got {arguments.head_options!r}: {error}") from error
     if arguments.is_discrete:
         return head_config_from_dict({"type": arguments.head or "token"} | options)
     head = arguments.head or STRUCTURES[arguments.structure_name].config_class.default_head.type

@@ -42,7 +42,8 @@ def parse_arguments(
 def build_parser(dataclasses: Sequence[type], prog: str, description: str | None = None) -> HfArgumentParser:
     """Return the parser of `parse_arguments`, for its help."""
     types = [DataClassType(one) for one in dataclasses]
-    parser = HfArgumentParser(types, prog=prog, description=description, allow_abbrev=False)
+    usage = f"{prog} [--config FILE.yaml] [--FLAG VALUE ...]"  # all flags would bury the error that stands below it
+    parser = HfArgumentParser(types, prog=prog, usage=usage, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.yaml", help="the same options as a file; flags go before it")
     return parser
 
@@ -51,7 +52,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Return the file's top-level mapping; ValueError if it has none."""
     if not file.is_file():
         raise FileNotFoundError(f"--config: there is no file {file}.")
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold a mapping of option names to values, got {type(content).__name__}.")
     return content

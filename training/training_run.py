@@ -20,7 +20,7 @@ from ..hub_cards import write_model_card
 from ..modeling_robovlms import RoboVLMPreTrainedModel
 from ..modeling_robovlms.adapters import save_adapter
 from ..processing.processing_robovlms import RoboVLMProcessor
-from .arguments import SCRATCH, FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments
+from .arguments import SCRATCH, FreezingArguments, LoRAArguments, RolloutArguments, VLAArguments, require_effect
 from .build import build_vla
 from .checkpoints import last_complete_checkpoint
 from .datasets import DatasetSpec, build_dataset
@@ -69,6 +69,7 @@ def train(
     output = Path(arguments.checkpoint or work)
     if (name_or_path := arguments.init_from or arguments.backbone) != SCRATCH:
         require_reachable(name_or_path)
+    require_effect(arguments, lora, rollouts)
     set_seed(training.seed)
     dataset = build_dataset(arguments)
     run = identify_run(arguments, training, freezing, lora, dataset)

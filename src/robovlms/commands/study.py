@@ -158,8 +158,6 @@ def _train(own: Path, demonstrations: Path, folder: Path, variant: Variant, reci
         "use_state": False,  # the discrete structure has none
         "grounding_loss_weight": 0,
         "num_action_tokens": 1,
-        "action_bins": 256,
-        "action_token_placement": "new",
         "output_dir": own / "training",
         "resume": True,  # whose run it is, the stages know
         "checkpoint": own,
@@ -169,7 +167,9 @@ def _train(own: Path, demonstrations: Path, folder: Path, variant: Variant, reci
         "learning_rate": 1e-3,
         "seed": variant.seed,
     }
-    if variant.structure != "one_step_discrete":
+    if variant.structure == "one_step_discrete":
+        options |= {"action_bins": 256, "action_token_placement": "new"}
+    else:
         options["head_options"] = '{"hidden_size": 256, "decoder_sizes": [256], "gripper_loss_weight": 0.1}'
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     if recipe.processes == 1:
