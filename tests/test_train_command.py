@@ -237,6 +237,12 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(demonstrations, tmp_path, 
         assert f"{next(iter(options.values()))!r} is no folder here" in capsys.readouterr().err
 
 
+def test_warnings_come_while_there_is_time(demonstrations, tmp_path, capsys):
+    assert train(tmp_path / "run", dataset=str(demonstrations), learning_rate=0.0) == 0
+    told = [line.partition("warning: ") for line in capsys.readouterr().out.splitlines() if "warning: " in line]
+    assert {start for start, _, text in told if "no better than by their mean" in text} == {"step 1/2 · ", ""}
+
+
 def test_a_run_ends_with_a_command_that_works(demonstrations, tmp_path, capsys):
     assert train(tmp_path / "run", dataset=str(demonstrations)) == 0
     assert f"next: `robovlms serve {tmp_path / 'run'}`" in capsys.readouterr().out  # at 10 Hz; the tabletop has 5

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from tqdm import tqdm
 from transformers import Trainer
 
 from ..modeling_robovlms.adapters import base_vla
@@ -62,6 +63,9 @@ class LearningChecks(ForwardWatcher):
         due = control.should_log
         self.trainer.log(values)
         control.should_log = due
+        if state.is_world_process_zero and SURE_AFTER * state.max_steps <= state.global_step < state.max_steps:
+            for warning in find_warnings(state.log_history):  # those of the last step are told after the run
+                tqdm.write(f"step {state.global_step}/{state.max_steps} · warning: {warning}")
 
     @staticmethod
     def _is_due(step: int, steps: int) -> bool:
