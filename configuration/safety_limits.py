@@ -70,6 +70,13 @@ class SafetyLimits(StrictRecord):
     max_lead: PerDimension | None = field(default=None, metadata=ADDED_LATER)
 
     def validate(self) -> None:
+        for name in PER_DIMENSION:
+            value = getattr(self, name)
+            numbers = value.values() if isinstance(value, dict) else _row(value)
+            if any(isinstance(number, float) and math.isnan(number) for number in numbers):
+                raise ValueError(
+                    f"SafetyLimits.{name} must be numbers, or None where a dimension is free, got {value}."
+                )
         for name in PER_DIMENSION[2:]:
             if any(value is not None and value <= 0 for value in _row(getattr(self, name))):
                 raise ValueError(f"SafetyLimits.{name} must be positive, got {getattr(self, name)}.")

@@ -89,6 +89,8 @@ def _record(cls: type[StrictRecord], data: Any, where: str) -> Any:
 def _checked(hint: Any, value: Any, where: str) -> Any:
     """`value` as `hint` asks for it, or ValueError."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if getattr(value, "ndim", None) == 0:  # a numpy scalar
+        value = value.item()
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
@@ -106,8 +108,6 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return tuple(_checked(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if isinstance(hint, type) and issubclass(hint, StrictRecord):
         return _record(hint, value, where)
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):  # a numpy scalar
-        value = value.item()
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

@@ -75,8 +75,8 @@ def action_contract(
             statistics, and names the contract by its `embodiment`, which its samples carry.
         n_action_steps: actions executed per prediction.
         grippers: the on/off dimensions. None: those of the known embodiment; else every dimension that takes only two
-            values in the data and whose name contains "grip", "claw", "jaw", "hand" or "finger" (where names only number:
-            every dimension of two values); the larger value is taken for open unless the state shows otherwise; other
+            values in the data and whose name contains "grip", "claw", "jaw", "hand" or "finger", or that an opening in the
+            state follows (where names only number: every dimension of two values); the larger value is taken for open unless the state shows otherwise; other
             grippers are regressed.
         normalization: of actions and state: "quantile", "min_max", "mean_std" or "none".
         use_state: whether the policy sees the proprioceptive state; where there is none, a warning says so. A transform
@@ -161,13 +161,15 @@ def _say_that_no_state_is_there(dataset) -> None:
 def _grippers(
     names: list[str], actions: np.ndarray, transform: ActionTransform | None, opens: dict[int, bool]
 ) -> tuple[GripperSpec, ...]:
-    """Every dimension of two values that is called a gripper or the like; where names only number, every one of two values.
+    """Every dimension of two values that is called a gripper or the like, or that opens or closes something as measured; where
+    names only number, every one of two values.
     Those that the transform rewrites are left to regression. The larger value is open where `opens` doesn't know better."""
     numbered = all(re.fullmatch(r"\D*\d+", name) for name in names)
     rewritten = set() if transform is None else transform.rewritten(names)
     found = []
     for dim, name in enumerate(names):
-        if (numbered or any(word in name.lower() for word in GRIPPERS)) and name not in rewritten:
+        called_so = numbered or any(word in name.lower() for word in GRIPPERS)
+        if (called_so or dim in opens) and name not in rewritten:
             values = np.unique(actions[:, dim])
             if len(values) == 2:
                 smaller, larger = float(values[0]), float(values[1])

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ..configuration.action_contract import UNKNOWN
 from .conventions_grippers import find_gripper, find_idle
 from .conventions_rotation import find_rotations
-from .correlation import MAX_DELAY, correlate, pair
+from .correlation import MAX_DELAY, correlate, find_rates, pair
 
 TRACKS, CHANGES, APART = 0.95, 0.8, 0.1
 """Correlations from which on an action follows the state, or its differences (noisier, as robots do not reach all of a
@@ -41,8 +41,9 @@ def infer_conventions(dataset) -> dict[str, Any]:
     names, state_names = list(dataset.action_names), list(dataset.state_names) if episodes[0][1] is not None else []
     actions = np.concatenate([action for action, _ in episodes]).astype(np.float64)
     on_off = [dim for dim in range(actions.shape[1]) if _is_on_off(actions[:, dim])]
+    rates = find_rates([state for _, state in episodes if state is not None], state_names)
     readings = [
-        _read(dim, names, state_names, episodes) if dim not in on_off and np.ptp(actions[:, dim]) > 0 else None
+        _read(dim, names, state_names, episodes, rates) if dim not in on_off and np.ptp(actions[:, dim]) > 0 else None
         for dim in tqdm(range(len(names)), desc="measuring conventions", unit="dimension", delay=2)
     ]
     found = [reading for reading in readings if reading is not None]
@@ -94,8 +95,11 @@ def describe(found: dict[str, Any]) -> str:
     )
 
 
-def _read(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) -> dict[str, Any]:
-    """How one dimension of the action goes with the state's dimensions and with their differences."""
+def _read(
+    dim: int, names: Sequence[str], state_names: Sequence[str], episodes, rates: Sequence[int]
+) -> dict[str, Any]:
+    """How one dimension of the action goes with the state's dimensions and with their differences. A dimension of `rates`,
+    how fast another one changes, is no pose that an action could name."""
     result: dict[str, Any] = {"name": names[dim], "dim": dim, "reading": UNKNOWN, "state": None, "delay": None}
     result |= {"absolute": 0.0, "difference": 0.0, "scale": None}
     best: dict[str, tuple[float, int, int, float]] = {}
@@ -110,6 +114,7 @@ def _read(dim: int, names: Sequence[str], state_names: Sequence[str], episodes) 
             if len(one) < FEW:
                 break
             correlation, scale = correlate(one, many)
+            correlation[list(rates)] = 0
             state = int(np.argmax(np.abs(correlation)))
             if what not in best or abs(correlation[state]) > abs(best[what][0]):
                 best[what] = float(correlation[state]), state, delay, float(scale[state])

@@ -60,8 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _indices(text: str) -> list[int]:
     """Whole numbers written as "29,30,40-49"."""
     try:
-        spans = [part.partition("-") for part in text.split(",")]
-        return [i for first, _, last in spans for i in range(int(first), int(last or first) + 1)]
+        spans = [[int(number) for number in part.split("-")] for part in text.split(",")]
+        if any(len(span) > 2 or span[0] > span[-1] for span in spans):
+            raise ValueError
+        return [i for span in spans for i in range(span[0], span[-1] + 1)]
     except ValueError:
         raise argparse.ArgumentTypeError(f"give episodes as 29,30,40-49, got {text!r}") from None
 

@@ -176,7 +176,8 @@ def _check_rows(
     are_whole = all(len(parts) <= 1 for parts in vectors.values())
     if are_whole and all(part.stop - part.start == metadata.width(part.key) for part in slices):
         try:
-            found.problems += _stored_problems(found, metadata.stored_statistics)
+            if len(episodes) == len(metadata.episodes):  # they are of all
+                found.problems += _stored_problems(found, metadata.stored_statistics)
         except ValueError as error:  # a DatasetError, or no JSON
             found.problems.append(f"meta/stats.json: {error}")
         found.problems += _stored_episode_problems(metadata, episodes, tables)

@@ -60,6 +60,8 @@ class Columns:
 
 def check_columns(columns: Mapping[str, Any] | None) -> None:
     """Raises ValueError where a mapping of columns is not one; what the dataset has is checked by `find_columns`."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ValueError(f"columns must be a mapping of 'action', 'state', 'images' and 'depth', got {columns!r}")
     for name, value in (columns or {}).items():
         if name in ("action", "state"):
             good = isinstance(value, str) or (value is None and name == "state")

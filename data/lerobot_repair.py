@@ -108,6 +108,8 @@ def repair_dataset(folder: str | Path, output: str | Path) -> Repair:
         raise DatasetError("repair reads local folders", source)
     if output.exists():
         raise FileExistsError(f"{output} exists: give a folder that is not there yet")
+    if source.root.resolve() in output.resolve().parents:
+        raise ValueError(f"{output} lies inside {source.root}: give a folder beside it")
     if (source.root / WRITING_MARKER).exists():
         raise DatasetError(
             "its writer goes on with LeRobotWriter(folder, ..., resume=True)", source, file=WRITING_MARKER

@@ -309,6 +309,11 @@ class LeRobotWriter:
         for name, (there, here) in checks.items():
             if there != here:
                 raise ValueError(f"cannot append to {self.folder}: its {name} is {there!r}, not {here!r}")
+        for what, given, found in (("names", self._names, metadata.names), ("units", self._units, metadata.units)):
+            for key, here in given.items():
+                there = found(RENAMED.get(key, key)) if RENAMED.get(key, key) in metadata.features else None
+                if here != there:
+                    raise ValueError(f"cannot append to {self.folder}: its {what} of {key!r} are {there}, not {here}")
         self.features = metadata.features
         self.tasks = {text: index for index, text in metadata.tasks.items()}
         tables_there = sorted((self.folder / "meta" / "episodes").glob("*/*.parquet"))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from ..configuration.action_contract import UNKNOWN, GripperSpec, RotationName
+from ..configuration.action_contract import UNKNOWN, GripperSpec, Mode, RotationName
 from .conventions import describe, infer_conventions
 from .known_embodiments import KnownEmbodiment
 
@@ -28,6 +28,9 @@ def complete(
         )
 
     mode, rotation = said.get("mode", UNKNOWN), said.get("rotation", UNKNOWN)
+    for name, value, names in (("mode", mode, get_args(Mode)), ("rotation", rotation, get_args(RotationName))):
+        if value not in names:
+            raise ValueError(f"{dataset.origin}: {name} must be one of {list(names)}, got {value!r}.")
     if UNKNOWN not in (mode, found["mode"]) and (mode == "absolute") != (found["mode"] == "absolute"):
         raise refuse("mode", mode, known.mode if known else None, describe(found))
     rotations = found["evidence"]["rotations"]
@@ -36,6 +39,10 @@ def complete(
         raise refuse("rotation", rotation, known.rotation if known else None, shown)
     for gripper in grippers or ():
         one = told.get(gripper.dim)
+        if gripper not in (known.grippers if known is not None else ()):
+            _check_values(
+                gripper, next((one for one in found["grippers"] if one["dim"] == gripper.dim), None), dataset
+            )
         if one is not None and (gripper.open_value > gripper.closed_value) != (
             one["open_value"] == max(one["values"])
         ):
@@ -55,6 +62,19 @@ def complete(
     if any(notes):
         completed["notes"] = " ".join(filter(None, notes))
     return completed, {dim: one["open_value"] == max(one["values"]) for dim, one in told.items()}
+
+
+def _check_values(gripper: GripperSpec, found: dict[str, Any] | None, dataset) -> None:
+    """Raises ValueError where a dimension with two values is declared to have others: the robot would get what nobody recorded."""
+    if found is None:
+        return
+    low, high = found["values"]
+    declared = sorted((gripper.open_value, gripper.closed_value))
+    if max(abs(declared[0] - low), abs(declared[1] - high)) > 0.1 * (high - low):
+        raise ValueError(
+            f"{dataset.origin}: gripper {found['name']!r} is open at {gripper.open_value:g}, closed at "
+            f"{gripper.closed_value:g} according to the caller, but its recorded values are {low:g} and {high:g}."
+        )
 
 
 def _agree(declared: str, measured: str) -> bool:

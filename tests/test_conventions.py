@@ -1,5 +1,6 @@
 """What actions mean, measured: on a real humanoid's recordings, and on recordings made to mean something."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,44 @@ def test_differences_of_states(tmp_path, scale, mode):
     found = infer_conventions(record(tmp_path / "data", differences))
     assert (found["mode"], found["delay"]) == (mode, 2)
     assert found["evidence"]["dimensions"][0]["scale"] == pytest.approx(scale, rel=0.05)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_velocities_and_last_actions_in_the_state_are_no_poses(tmp_path, named):
+    """An action that goes with them names no pose to go to, whatever the noise of the poses."""
+    names = {"state": [*"abc", *(f"{name}_vel" if named else f"{name}_last" for name in "abc")]}
+    with LeRobotWriter(tmp_path / "set", 10, "arm", use_videos=False, names=names) as writer:
+        for seed in range(3):
+            pose = np.cumsum(walk(100, 3, seed) * 0.2, axis=0)
+            action = later(pose, 1) - pose
+            last = np.concatenate([np.zeros((1, 3)), action[:-1]])
+            seen = pose + 0.15 * np.random.default_rng(seed).normal(size=pose.shape)
+            columns = {"images": {"top": np.zeros((100, 8, 8, 3), np.uint8)}, "action": action.astype(np.float32)}
+            writer.add_episode(columns | {"state": np.concatenate([seen, last], axis=1).astype(np.float32)}, "wander")
+    dataset = LeRobotDataset(tmp_path / "set", 1, 1)
+    assert infer_conventions(dataset)["mode"] == "delta"
+    with pytest.raises(ValueError, match="mode is 'absolute' according to the caller"):
+        action_contract(dataset, mode="absolute")
+    with pytest.raises(ValueError, match=r"mode must be one of .*got 'relative'"):
+        action_contract(dataset, mode="relative")
+
+
+def test_grippers_by_what_follows_them_and_with_the_recorded_values(tmp_path):
+    dataset = record(
+        tmp_path / "set",
+        lambda state: np.c_[state[:, :3], np.sign(state[:, 3:] - 0.04)].astype(np.float32),
+        (*"abc", "grasp"),
+    )
+    with pytest.raises(
+        ValueError, match="open at 1, closed at 0 according to the caller, but its recorded values are -1 and 1"
+    ):
+        action_contract(dataset, grippers=[GripperSpec(3, 1, 0)])
+    assert action_contract(dataset).grippers == ()  # nothing says what state_3 is
+    names = json.loads((tmp_path / "set/meta/info.json").read_text())
+    names["features"]["observation.state"]["names"] = [*"abc", "opening"]
+    (tmp_path / "set/meta/info.json").write_text(json.dumps(names))
+    dataset = LeRobotDataset(tmp_path / "set", 1, 1)
+    assert action_contract(dataset).grippers == (GripperSpec(3, 1, -1),)
 
 
 def test_what_follows_nothing_is_unknown(tmp_path):

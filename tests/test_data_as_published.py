@@ -132,6 +132,12 @@ def test_columns_are_told_in_python_and_in_a_recipe(tmp_path):
         DatasetSpec("x", columns={"actions": "cmd_arm"})
 
 
+def test_columns_are_a_mapping(tmp_path):
+    folder = publish(tmp_path / "set", {"image": colour_pngs()}, {"actions": vector(2)})
+    with pytest.raises(ValueError, match=r"columns must be a mapping of .* got \['actions'\]"):
+        LeRobotDataset(folder, 1, 1, columns=["actions"])
+
+
 def test_bodies_in_several_columns(tmp_path):
     keys = ("actions.joint.position", "actions.effector.position", "observation.states.joint.position")
     vectors = {key: vector(width, width) for key, width in zip(keys, (14, 2, 14), strict=True)}

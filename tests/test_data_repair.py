@@ -116,3 +116,11 @@ def test_an_episode_that_stands_twice_is_numbered_anew(tmp_path):
     repair = repair_dataset(folder, tmp_path / "new")
     assert [(one.number, one.index) for one in repair.kept] == [(0, 0), (1, 1), (1, 2), (2, 3)]
     assert_shows(tmp_path / "new", [0, 1, 2, 3])
+
+
+def test_a_copy_inside_the_folder_is_refused(tmp_path):
+    folder = record(tmp_path / "set", use_videos=False)
+    before = contents(folder)
+    with pytest.raises(ValueError, match="lies inside"):
+        repair_dataset(folder, folder / "repaired")
+    assert contents(folder) == before

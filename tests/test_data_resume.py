@@ -48,6 +48,15 @@ def test_a_refused_first_episode_leaves_the_folder_as_it_was(tmp_path):
     assert contents(folder) == before and len(LeRobotDataset(folder)) == 12
 
 
+def test_other_names_are_refused(tmp_path):
+    folder = record(tmp_path / "set")
+    before = contents(folder)
+    for options in ({"names": {"action": ["x", "y", "z"]}}, {"units": {"action": ["m"] * 3}}, {"names": {"q": ["x"]}}):
+        with pytest.raises(ValueError, match=r"its (names|units) of '(action|q)' are None, not \['"):
+            LeRobotWriter(folder, 10, "arm", use_videos=False, resume=True, **options)
+    assert contents(folder) == before
+
+
 def test_resuming_keeps_every_file(tmp_path):
     folder = record(tmp_path / "set")
     stray = folder / "data/chunk-000/file-007.parquet"

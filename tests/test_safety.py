@@ -117,3 +117,11 @@ def test_watchdog():
     with Watchdog(60, stopped.set) as watchdog:
         watchdog.feed()
         assert not watchdog.tripped
+
+
+def test_one_value_for_all_dimensions(contract):
+    for one in (1, 1.0, np.float32(1), np.int64(1)):
+        assert contract(safety=SafetyLimits(max_velocity=one)).safety.max_velocity == (1.0,) * 7
+    for bad in (float("nan"), (None, float("nan")), {"m": float("nan")}):
+        with pytest.raises(ValueError, match=r"SafetyLimits.high must be numbers"):
+            SafetyLimits(high=bad)
