@@ -3,6 +3,7 @@
 Imports neither torch nor transformers, so that `robovlms train --help` answers at once.
 """
 
+import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -155,6 +156,14 @@ class VLAArguments:
         if self.structure not in (None, name):
             raise ValueError(f"structure {self.structure!r} is not that of init_from, {name!r}.")
         return name
+
+    @property
+    def head_fields(self) -> dict[str, Any]:
+        """`head_options` read; ValueError if it is no JSON."""
+        try:
+            return json.loads(self.head_options)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"head_options must be JSON, got {self.head_options!r}: {error}") from error
 
     @property
     def is_discrete(self) -> bool:

@@ -1,6 +1,5 @@
 """The model of a run and the processor that belongs to it."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -99,10 +98,7 @@ def _processor(
 
 
 def _head_config(arguments: VLAArguments) -> HeadConfig | None:
-    try:
-        options = json.loads(arguments.head_options)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"head_options must be JSON, got {arguments.head_options!r}: {error}") from error
+    options = arguments.head_fields
     if arguments.is_discrete:
         return head_config_from_dict({"type": arguments.head or "token"} | options)
     head = arguments.head or STRUCTURES[arguments.structure_name].config_class.default_head.type

@@ -62,7 +62,7 @@ def identify_run(
     run |= {
         "dataset": [{k: v for k, v in spec.replace(path=_name(spec.path)).to_dict().items() if v} for spec in specs],
         "samples": [len(part) if hasattr(part, "__len__") else None for part in parts(dataset)],
-        "head_options": json.loads(arguments.head_options),
+        "head_options": arguments.head_fields,
         "processes": training.world_size,
         "samples_per_update": training.train_batch_size * training.world_size * training.gradient_accumulation_steps,
         "block_streams": training.world_size * max(1, training.dataloader_num_workers),
