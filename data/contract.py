@@ -19,8 +19,8 @@ from ..configuration.action_contract import (
 )
 from ..configuration.action_transforms import ActionTransform
 from ..configuration.serialization import StrictRecord
+from .conventions_declared import complete
 from .known_embodiments import KnownEmbodiment, known_recording
-from .measured_conventions import complete
 from .statistics import statistics
 
 GRIPPERS = ("grip", "claw", "jaw", "hand", "finger")  # in the names of on/off dimensions
@@ -71,8 +71,8 @@ def action_contract(
     as they were recorded, which the robot gets; a dataset's transform and what it makes of them go into `learned`.
 
     Args:
-        dataset: LeRobotDataset or CalvinDataset, or one of them `Augmented`; gives chunk, window, stride, cameras, frequency, names, units and
-            statistics, and names the contract by its `embodiment`, which its samples carry.
+        dataset: LeRobotDataset, CalvinDataset or RLDSDataset, or one of them `Augmented`; gives chunk, window, stride, cameras,
+            frequency, names, units and statistics, and names the contract by its `embodiment`, which its samples carry.
         n_action_steps: actions executed per prediction.
         grippers: the on/off dimensions. None: those of the known embodiment; else every dimension that takes only two
             values in the data and whose name contains "grip", "claw", "jaw", "hand" or "finger", or that an opening in the

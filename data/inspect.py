@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from ..hub_cards.pages import data_url, render_page
-from .inspect_conventions import as_lines, draw_correlation, draw_trace, list_evidence, summarise
+from .conventions_report import as_lines, draw_correlation, draw_trace, list_evidence, summarise
 from .inspection import inspect_dataset
 from .inspection_findings import Inspection
 

@@ -12,15 +12,15 @@ from tqdm import tqdm
 from .errors import DatasetError
 from .formats import find_format
 from .inspection_calvin import inspect_calvin
-from .inspection_conventions import Recorded, measure_conventions
-from .inspection_findings import Inspection, dimension_problems, instruction_problems
+from .inspection_conventions import measure_conventions
+from .inspection_findings import Inspection, add_vector, instruction_problems
 from .inspection_motion import motion_problems
 from .inspection_rlds import inspect_rlds
 from .lerobot import LeRobotDataset
 from .lerobot_columns import ACTION, STATE, Columns, find_columns, join_slices, slice_names
 from .lerobot_metadata import Episode, LeRobotMetadata
 from .lerobot_tables import LeRobotTables, check_tables, ranges, read_tables
-from .statistics import compute_statistics
+from .recorded import Recorded
 from .video import VideoError, frame_times
 
 TOLERANCE = 1e-4  # seconds
@@ -151,15 +151,9 @@ def _check_rows(
     vectors = {ACTION: columns.action, STATE: columns.state}
     tables.columns |= {key: join_slices(tables.columns, slices) for key, slices in vectors.items() if slices}
     for key, name in ((ACTION, "action"), (STATE, "state")):
-        if not vectors[key]:
-            continue
-        values = tables.columns[key]
-        found.columns[key] = values[np.isfinite(values).all(axis=1)]
-        found.names[key] = slice_names(metadata, vectors[key], name)
-        if not len(found.columns[key]):
-            continue
-        found.statistics[key] = compute_statistics(found.columns[key])
-        found.problems += dimension_problems(found, key, values, lambda row: _place(row, episodes, tables))
+        if slices := vectors[key]:
+            names = slice_names(metadata, slices, name)
+            add_vector(found, key, tables.columns[key], names, lambda row: _place(row, episodes, tables))
     found.summary["state"] = ", ".join(part.key for part in columns.state) or "none"
     recorded = Recorded(
         [episode.index for episode in episodes],
@@ -167,7 +161,7 @@ def _check_rows(
         tables.columns[ACTION],
         tables.columns[STATE] if vectors[STATE] else None,
         found.names[ACTION],
-        found.names.get(STATE, []),
+        found.names[STATE] if vectors[STATE] else [],
         metadata.fps,
     )
     found.problems += motion_problems(recorded)

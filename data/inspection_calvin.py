@@ -7,9 +7,9 @@ import numpy as np
 
 from .calvin import CalvinDataset
 from .errors import DatasetError
-from .inspection_conventions import Recorded, measure_conventions
-from .inspection_findings import Inspection, dimension_problems
-from .statistics import compute_statistics
+from .inspection_conventions import measure_conventions
+from .inspection_findings import Inspection, add_vector
+from .recorded import Recorded
 
 
 def inspect_calvin(folder: str | Path, episodes: int, frames: int) -> Inspection:
@@ -40,21 +40,8 @@ def inspect_calvin(folder: str | Path, episodes: int, frames: int) -> Inspection
         found.problems.append(str(error))
         return found
     for key, (values, names) in tables.items():
-        found.columns[key], found.names[key] = values, names
-        found.statistics[key] = compute_statistics(values)
-        found.problems += dimension_problems(found, key, values, lambda row: f"annotated frame {row}")
-    measure_conventions(
-        found,
-        Recorded(
-            range(len(dataset.episode_starts) - 1),  # unbroken stretches
-            dataset.episode_starts,
-            dataset.action,
-            dataset.state,
-            dataset.action_names,
-            dataset.state_names,
-            dataset.fps,
-        ),
-    )
+        add_vector(found, key, values, names, lambda row: f"annotated frame {row}")
+    measure_conventions(found, Recorded.of(dataset))
     for number in np.linspace(0, dataset.num_episodes - 1, min(episodes, dataset.num_episodes)).astype(int).tolist():
         _take_filmstrips(found, dataset, number, frames)
     return found

@@ -1,7 +1,5 @@
-"""Numbers of a dataset's episodes for an inspection: what they suffer from, and what they show of the conventions."""
+"""What the numbers of an inspected dataset show of its conventions, with traces of the evidence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,35 +8,9 @@ import numpy as np
 from .conventions import infer_conventions
 from .correlation import pair
 from .inspection_findings import Inspection
+from .recorded import Recorded
 
-MOST_FRAMES = 50_000  # measured; of larger datasets as many episodes, evenly chosen
 TRACE = 200  # frames drawn
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What `infer_conventions` takes of a dataset: `action` and `state` (rows, width) of `episodes`, which begin at rows
-    `episode_starts` (one more than there are episodes); `fps` is nan where nobody says it."""
-
-    episodes: Sequence[int]
-    episode_starts: np.ndarray
-    action: np.ndarray
-    state: np.ndarray | None
-    action_names: Sequence[str]
-    state_names: Sequence[str]
-    fps: float
-
-    def choose(self, positions: Sequence[int]) -> "Recorded":
-        """The episodes at these positions alone."""
-        edges = [(int(self.episode_starts[i]), int(self.episode_starts[i + 1])) for i in positions]
-        rows = np.concatenate([np.arange(*edge) for edge in edges]) if edges else np.zeros(0, int)
-        return replace(
-            self,
-            episodes=[self.episodes[i] for i in positions],
-            episode_starts=np.concatenate([[0], np.cumsum([b - a for a, b in edges])]).astype(int),
-            action=self.action[rows],
-            state=None if self.state is None else self.state[rows],
-        )
 
 
 def measure_conventions(found: Inspection, recorded: Recorded) -> None:
@@ -47,14 +19,10 @@ def measure_conventions(found: Inspection, recorded: Recorded) -> None:
     rows = np.concatenate(vectors, axis=1)
     edges = list(enumerate(pairwise(recorded.episode_starts.tolist())))
     sound = [position for position, (a, b) in edges if b > a and np.isfinite(rows[a:b]).all()]
-    frames = sum(int(recorded.episode_starts[i + 1] - recorded.episode_starts[i]) for i in sound)
     if not sound:
         return
-    few = max(1, len(sound) * MOST_FRAMES // max(frames, MOST_FRAMES))
-    chosen = recorded.choose([sound[i] for i in np.linspace(0, len(sound) - 1, few).astype(int)])
+    chosen = recorded.choose(sound)
     found.conventions = infer_conventions(chosen)
-    for stretch in found.conventions["evidence"]["idle_stretches"]:
-        stretch["episode"] = int(chosen.episodes[stretch["episode"]])
     longest = chosen.choose([int(np.argmax(np.diff(chosen.episode_starts)))])
     for one in found.conventions["evidence"]["dimensions"]:
         found.traces[one["name"]] = _trace(one, longest)

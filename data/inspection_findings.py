@@ -1,11 +1,13 @@
 """What an inspection of a dataset found, and what makes a column suspicious."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from .statistics import compute_statistics
 
 FAR = 5.0  # a value further outside q01 ... q99 than this many times their distance is called out of range
 
@@ -47,8 +49,18 @@ def instruction_problems(tasks: Counter) -> Iterator[str]:
         yield f"{count} episodes with no instruction"
 
 
-def dimension_problems(found: Inspection, key: str, values: np.ndarray, place: Callable[[int], str]) -> Iterator[str]:
-    """Dimensions of `values` (rows, width) that never move, or have values far out of their range; `place` names a row."""
+def add_vector(
+    found: Inspection, key: str, values: np.ndarray, names: Sequence[str], place: Callable[[int], str]
+) -> None:
+    """Adds the finite rows of `values` (rows, width), their statistics, and what is suspicious; `place` names a row."""
+    found.columns[key], found.names[key] = values[np.isfinite(values).all(axis=1)], list(names)
+    if len(found.columns[key]):
+        found.statistics[key] = compute_statistics(found.columns[key])
+        found.problems += _dimension_problems(found, key, values, place)
+
+
+def _dimension_problems(found: Inspection, key: str, values: np.ndarray, place: Callable[[int], str]) -> Iterator[str]:
+    """Dimensions that never move, or have values far out of their range."""
     stats = found.statistics[key]
     for number, name in enumerate(found.names[key]):
         low, high = stats["q01"][number], stats["q99"][number]

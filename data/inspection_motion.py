@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from .inspection_conventions import Recorded
 from .lerobot_tables import ranges
+from .recorded import Recorded
 
 FROZEN_S, FROZEN = 2.0, 20
 """A state that stays bit-identical for so many seconds (frames, where the frequency is unknown) while the action moves is

@@ -10,12 +10,12 @@ import numpy as np
 from tqdm import tqdm
 
 from .errors import DatasetError
-from .inspection_conventions import Recorded, measure_conventions
-from .inspection_findings import Inspection, dimension_problems, instruction_problems
+from .inspection_conventions import measure_conventions
+from .inspection_findings import Inspection, add_vector, instruction_problems
 from .inspection_motion import motion_problems
+from .recorded import Recorded
 from .rlds import RLDSDataset
 from .rlds_index import RLDSIndex, index_records
-from .statistics import compute_statistics
 
 
 class InspectedRLDS(RLDSDataset):
@@ -102,22 +102,10 @@ def _summarise(found: Inspection, dataset: InspectedRLDS) -> None:
 
 
 def _look_at_numbers(found: Inspection, dataset: InspectedRLDS) -> None:
-    tables = {"action": (dataset.action, dataset.action_names)}
+    add_vector(found, "action", dataset.action, dataset.action_names, lambda row: _place(row, dataset))
     if dataset.state is not None:
-        tables["state"] = (dataset.state, dataset.state_names)
-    for key, (values, names) in tables.items():
-        found.columns[key], found.names[key] = values, names
-        found.statistics[key] = compute_statistics(values)
-        found.problems += dimension_problems(found, key, values, lambda row: _place(row, dataset))
-    recorded = Recorded(
-        dataset.episodes,
-        dataset.episode_starts,
-        dataset.action,
-        dataset.state,
-        dataset.action_names,
-        dataset.state_names,
-        dataset.fps,
-    ).choose(np.flatnonzero(found.lengths).tolist())
+        add_vector(found, "state", dataset.state, dataset.state_names, lambda row: _place(row, dataset))
+    recorded = Recorded.of(dataset, dataset.episodes).choose(np.flatnonzero(found.lengths).tolist())
     found.problems += motion_problems(recorded)
     measure_conventions(found, recorded)
 

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from robovlms.configuration.action_contract import GripperSpec
 from robovlms.data import LeRobotDataset, LeRobotWriter, action_contract, infer_conventions
+from robovlms.data.recorded import Recorded
 
 G1 = Path(__file__).parents[1].parent / "shared" / "real_data" / "unitree_g1_bottle"
 
@@ -30,6 +31,17 @@ def record(folder, action_of, names=("a", "b", "c", "grip"), fps=10):
 
 def later(state, delay):
     return np.concatenate([state[delay:], np.repeat(state[-1:], delay, axis=0)]).astype(np.float32)
+
+
+def test_of_a_large_dataset_episodes_are_chosen_evenly():
+    state = np.concatenate([walk(1000, 3, seed) for seed in range(120)])
+    action = np.concatenate([later(part, 3) for part in np.split(state, 120)])
+    starts, names = np.arange(121) * 1000, ["a", "b", "c"]
+    found = infer_conventions(Recorded(range(100, 220), starts, action, state, names, names, 10.0))
+    assert (found["mode"], found["delay"]) == ("absolute", 3)
+    assert (found["evidence"]["frames"], found["evidence"]["episodes"]) == (50_000, 50)
+    idle = {one["episode"] for one in found["evidence"]["idle_stretches"]}  # the last action, repeated
+    assert idle and idle <= {*range(100, 220)}
 
 
 def test_absolute_targets_are_reached_later(tmp_path):
