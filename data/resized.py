@@ -39,14 +39,12 @@ class Resized(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         sample = self.dataset[index]
-        images = {
-            camera: self._resize(frames, self.camera_shapes[camera]) for camera, frames in sample["images"].items()
-        }
+        images = {camera: self._resize(frames, self.sizes.get(camera)) for camera, frames in sample["images"].items()}
         return sample | {"images": images}
 
-    def _resize(self, frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Frames uint8 (window, height, width, 3) in another size."""
-        if frames.shape[1:3] == size:
+    def _resize(self, frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+        """Frames uint8 (window, height, width, 3) in another size; None leaves theirs."""
+        if size is None or frames.shape[1:3] == size:
             return frames
         height, width = size
         pictures = [Image.fromarray(frame) for frame in frames]
