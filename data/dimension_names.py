@@ -1,7 +1,9 @@
 """Names of the dimensions of a vector, as the writers of datasets leave them: lists, nested lists, dicts by arm."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 
@@ -21,6 +23,17 @@ def flat_names(names: Any, width: int) -> list[str] | None:
     if len(pairs) != width:
         return _of_axes(names, width)
     return tell_apart([name for _, name in pairs], ["_".join(groups) for groups, _ in pairs])
+
+
+def describe_misfit(names: Any, shape: Sequence[int]) -> str | None:
+    """Say how `names` fail to be one per dimension of a feature; None where they are, where they name its axes (["state"]
+    of shape [8]), or where there are none."""
+    if isinstance(names, str):
+        names = names.replace(",", " ").split()
+    count = len(list(_leaves(names, ())))
+    if count in (0, len(shape)) or flat_names(names, prod(shape)) is not None:
+        return None
+    return f"{count} names for {prod(shape)} dimensions, {names}"
 
 
 def tell_apart(names: list[str], groups: list[str]) -> list[str]:

@@ -43,7 +43,7 @@ def inspect_dataset(
     folders alone. (`episodes` as one number is the older name of `filmstrips`.)
 
     Raises:
-        ValueError: where there are `options` for another format.
+        ValueError: where there are `options` for another format, or listed `episodes` or `decode_all` for CALVIN.
     """
     chosen = None if isinstance(episodes, int) else list(episodes)
     shown = filmstrips if filmstrips is not None else (episodes if isinstance(episodes, int) else 8)
@@ -53,6 +53,10 @@ def inspect_dataset(
     if options:
         raise ValueError(f"options are for RLDS folders, {str(name_or_path)!r} is {kind}; got {dict(options)}")
     if kind == "calvin":
+        if chosen is not None or decode_all:
+            raise ValueError(
+                f"{str(name_or_path)!r} is a CALVIN folder: it has no list of episodes, and no decode_all"
+            )
         return inspect_calvin(name_or_path, shown, frames)
     found = Inspection(str(name_or_path))
     try:
@@ -66,6 +70,7 @@ def inspect_dataset(
         return found
     if columns.depth:
         found.remarks.append(f"depth cameras {list(columns.depth)} are no colour cameras: read them with depth=[...]")
+    found.remarks += columns.misfits
     readable, tables = _readable(found, metadata, columns, chosen)
     if tables is not None:
         _check_rows(found, metadata, columns, readable, tables)

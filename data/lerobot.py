@@ -22,7 +22,7 @@ from .lerobot_tables import check_tables, check_totals, ranges, read_tables
 from .picture_times import PictureTimes
 from .source import DatasetSource
 from .video import VideoError, VideoPool
-from .windows import WindowSample, check_sizes, window_rows
+from .windows import WindowSample, check_distinct, check_positive, check_sizes, window_rows
 
 
 class LeRobotDataset(Dataset):
@@ -82,6 +82,8 @@ class LeRobotDataset(Dataset):
         depth: Sequence[str] = (),
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
+        check_positive(tolerance_s=tolerance_s)
+        check_distinct(cameras=cameras, depth=depth)
         if left_edge not in ("mask", "repeat", "skip"):
             raise ValueError(f"left_edge must be 'mask', 'repeat' or 'skip', got {left_edge!r}")
         if transform is not None and not isinstance(transform, ActionTransform):
@@ -94,6 +96,8 @@ class LeRobotDataset(Dataset):
         is_whole = episodes is None and split is None
         self.metadata.source.fetch(episode.data_file for episode in self.episodes)
         self.columns = find_columns(self.metadata, columns)
+        for misfit in self.columns.misfits:
+            warnings.warn(f"dataset {self.metadata.source}: {misfit}", stacklevel=2)
         self.camera_keys = self._choose_cameras(cameras)
         self.depth_keys = self._choose_depth(depth)
 
@@ -109,8 +113,7 @@ class LeRobotDataset(Dataset):
         )
         self._times.check([key for key in self.camera_keys.values() if self._is_video(key)])
         self._join_columns()
-        unknown = set(np.unique(self.tables.columns["task_index"])) - set(self.metadata.tasks)
-        if unknown:
+        if unknown := set(np.unique(self.tables.columns["task_index"])) - set(self.metadata.tasks):
             raise DatasetError(f"task_index {sorted(unknown)} is not in the task table", self.metadata.source)
 
         if transform is not None and transform.uses_state and self.state is None:
@@ -231,7 +234,8 @@ class LeRobotDataset(Dataset):
     def stretches(self) -> list[range]:
         """Sample indices cut into pieces inside one episode that are decoded in one go (see EpisodeBlockSampler)."""
         pieces = []
-        for start, skipped, episode in zip(self._starts.tolist(), self._skipped.tolist(), self.episodes, strict=False):
+        starts = self._starts[:-1].tolist()
+        for start, skipped, episode in zip(starts, self._skipped.tolist(), self.episodes, strict=True):
             size = self._stretch_frames(episode.length)
             edges = [skipped, *range(size * (skipped // size + 1), episode.length, size), episode.length]
             pieces += [range(start + a - skipped, start + b - skipped) for a, b in pairwise(edges) if b > a]
@@ -359,8 +363,7 @@ class LeRobotDataset(Dataset):
         if asked := [camera for camera in cameras if camera in depth and camera not in known]:
             problem = f"cameras {asked} hold depth, not colour: read them in metres with depth={asked}"
             raise DatasetError(problem, self.metadata.source)
-        unknown = [camera for camera in cameras if camera not in known]
-        if unknown:
+        if unknown := [camera for camera in cameras if camera not in known]:
             raise DatasetError(f"unknown cameras {unknown}, the dataset has {list(known)}", self.metadata.source)
         return {camera: known[camera] for camera in cameras}
 
@@ -386,8 +389,7 @@ class LeRobotDataset(Dataset):
             first, last = self.metadata.splits[split]
             episodes = [index for index in known if first <= index < last]
         chosen = list(known) if episodes is None else list(episodes)
-        unknown = [index for index in chosen if index not in known]
-        if unknown:
+        if unknown := [index for index in chosen if index not in known]:
             problem = f"unknown episodes {unknown[:5]} in `episodes`, there are {len(known)}: {ranges(known)}"
             raise DatasetError(problem, self.metadata.source)
         if not chosen:

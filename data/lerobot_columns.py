@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dimension_names import tell_apart
+from .dimension_names import describe_misfit, tell_apart
 from .errors import DatasetError
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class ColumnSlice:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a dataset by what they mean: vectors as slices to be concatenated, cameras as {name: column}."""
+    """The columns of a dataset by what they mean: vectors as slices to be concatenated, cameras as {name: column}; and in
+    words which of the vectors' columns have names in info.json that are not one per dimension, and so are not used."""
 
     action: tuple[ColumnSlice, ...]
     state: tuple[ColumnSlice, ...]
     images: dict[str, str]
     depth: dict[str, str]
+    misfits: tuple[str, ...] = ()
 
     @property
     def vector_keys(self) -> list[str]:
@@ -66,7 +68,8 @@ def check_columns(columns: Mapping[str, Any] | None) -> None:
         if name in ("action", "state"):
             good = isinstance(value, str) or (value is None and name == "state")
             good = good or (isinstance(value, Sequence) and len(value) > 0 and all(isinstance(v, str) for v in value))
-            wanted = "a column or a list of columns"
+            good = good and (isinstance(value, str) or len(set(value or ())) == len(value or ()))
+            wanted = "a column or a list of different columns"
         elif name in ("images", "depth"):
             good = isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())
             wanted = "a mapping from camera names to columns"
@@ -98,6 +101,7 @@ def find_columns(metadata: "LeRobotMetadata", columns: Mapping[str, Any] | None 
         tuple(state),
         _told_cameras(metadata, told, "images") if "images" in told else find_cameras(metadata, depth=False),
         _told_cameras(metadata, told, "depth") if "depth" in told else find_cameras(metadata, depth=True),
+        tuple(_misfits(metadata, [*action, *state])),
     )
 
 
@@ -150,6 +154,13 @@ def slice_units(metadata: "LeRobotMetadata", slices: Sequence[ColumnSlice]) -> l
         for part, units in parts
         for unit in (units[part.start : part.stop] if units else ["unknown"] * (part.stop - part.start))
     ]
+
+
+def _misfits(metadata: "LeRobotMetadata", slices: Sequence[ColumnSlice]) -> Iterator[str]:
+    for key in dict.fromkeys(part.key for part in slices if part.name is None):
+        feature = metadata.features[key]
+        if problem := describe_misfit(feature.get("names"), feature["shape"]):
+            yield f"the dimensions of column {key!r} are numbered, since info.json has {problem}"
 
 
 def _told(metadata: "LeRobotMetadata", modality: dict, what: str, told: dict) -> list[ColumnSlice] | None:

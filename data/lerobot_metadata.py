@@ -4,12 +4,14 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .dimension_names import flat_names
 from .errors import DatasetError
+from .formats import find_format
 from .images_in_parquet import first_picture
 from .lerobot_columns import find_cameras
 from .lfs_pointer import lfs_problem
@@ -77,7 +79,7 @@ class LeRobotMetadata:
                 source,
                 file=WRITING_MARKER,
             )
-        self.info = self._read_info()
+        self.info = read_info(source)
         storage = self.info.get("storage_format", "parquet")
         if storage != "parquet":
             raise DatasetError(
@@ -202,7 +204,7 @@ class LeRobotMetadata:
             return {row["episode_index"]: row["stats"] for row in self._json_lines("meta/episodes_stats.jsonl")}
         result: dict[int, dict[str, dict[str, list]]] = {}
         for file in self._episode_files():
-            table = self._parquet(file).read()
+            table = _open_parquet(self.source, file).read()
             columns = {name: table.column(name) for name in table.column_names if name.startswith("stats/")}
             for row, index in enumerate(table.column("episode_index").to_pylist()):
                 stats = result.setdefault(index, {})
@@ -211,24 +213,6 @@ class LeRobotMetadata:
                     stats.setdefault(key, {})[statistic] = column[row].as_py()
         return result
 
-    def _read_info(self) -> dict:
-        file = "meta/info.json"
-        try:
-            info = json.loads(self.source.text(file))
-        except json.JSONDecodeError as error:
-            raise DatasetError(f"not readable JSON: {error}", self.source, file=file) from error
-        missing = [key for key in ("fps", "features") if key not in info]
-        if missing:
-            raise DatasetError(f"lacks {missing}", self.source, file=file)
-        if not isinstance(info["fps"], (int, float)):
-            raise DatasetError(f"fps must be a number, got {info['fps']!r}", self.source, file=file)
-        for key, feature in info["features"].items():
-            shape = (feature.get("shape") or []) if isinstance(feature, dict) and "dtype" in feature else None
-            if not isinstance(shape, (list, tuple)) or not all(isinstance(size, int) for size in shape):
-                problem = f"feature {key!r} needs a dtype and a shape, a list of whole numbers, got {feature!r}"
-                raise DatasetError(problem, self.source, file=file)
-        return info
-
     def _episode_files(self) -> list[Path]:
         files = sorted((self.source.root / "meta" / "episodes").glob("*/*.parquet"))
         if not files:
@@ -236,26 +220,14 @@ class LeRobotMetadata:
             raise DatasetError(problem, self.source, file="meta/episodes/chunk-000/file-000.parquet")
         return files
 
-    def _parquet(self, path: Path) -> pq.ParquetFile:
-        if problem := lfs_problem(path):
-            raise DatasetError(f"the file {problem}", self.source, file=path.relative_to(self.source.root))
-        try:
-            return pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            file = path.relative_to(self.source.root)
-            hint = f": {repair_hint(self.source)}" if file.parts[:2] == ("meta", "episodes") else ""
-            raise DatasetError(f"not a readable parquet file: {error}{hint}", self.source, file=file) from error
-
     def _file(self, template: str, **where: object) -> str:
         return self.info[template].format(**where)
 
     def _read_v3(self) -> tuple[dict[int, str], dict[int, Episode]]:
-        tasks_table = self._parquet(self.source.file("meta/tasks.parquet")).read().to_pydict()
-        texts = tasks_table.get("task") or tasks_table["__index_level_0__"]
-        tasks = dict(zip(map(int, tasks_table["task_index"]), texts, strict=True))
+        tasks = read_tasks(self.source)
         episodes: dict[int, Episode] = {}
         for path in self._episode_files():
-            file, parquet = path.relative_to(self.source.root).as_posix(), self._parquet(path)
+            file, parquet = path.relative_to(self.source.root).as_posix(), _open_parquet(self.source, path)
             columns = [name for name in parquet.schema_arrow.names if not name.startswith("stats/")]
             for row in parquet.read(columns=columns).to_pylist():
                 index = self._whole(row, "episode_index", file)
@@ -319,6 +291,50 @@ class LeRobotMetadata:
             except json.JSONDecodeError as error:
                 raise DatasetError(f"line {number} is not readable JSON: {error}", self.source, file=file) from error
         return rows
+
+
+def read_info(source: DatasetSource) -> dict[str, Any]:
+    """Return meta/info.json, which has fps and features; DatasetError where it is not such a file, or not there: then with
+    the format that the folder has."""
+    file = "meta/info.json"
+    if source.is_local and (kind := find_format(source.root)) != "lerobot" and not (source.root / file).exists():
+        reader = {
+            "rlds": "an RLDS folder, which RLDSDataset reads",
+            "calvin": "a CALVIN folder, which CalvinDataset reads",
+        }
+        raise DatasetError(f"missing file: this is no LeRobotDataset but {reader[kind]}", source, file=file)
+    try:
+        info = json.loads(source.text(file))
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"not readable JSON: {error}", source, file=file) from error
+    missing = [key for key in ("fps", "features") if key not in info]
+    if missing:
+        raise DatasetError(f"lacks {missing}", source, file=file)
+    if not isinstance(info["fps"], (int, float)):
+        raise DatasetError(f"fps must be a number, got {info['fps']!r}", source, file=file)
+    for key, feature in info["features"].items():
+        shape = (feature.get("shape") or []) if isinstance(feature, dict) and "dtype" in feature else None
+        if not isinstance(shape, (list, tuple)) or not all(isinstance(size, int) for size in shape):
+            problem = f"feature {key!r} needs a dtype and a shape, a list of whole numbers, got {feature!r}"
+            raise DatasetError(problem, source, file=file)
+    return info
+
+
+def read_tasks(source: DatasetSource) -> dict[int, str]:
+    """Return {task_index: text} of meta/tasks.parquet (v3.0)."""
+    table = _open_parquet(source, source.file("meta/tasks.parquet")).read().to_pydict()
+    return dict(zip(map(int, table["task_index"]), table.get("task") or table["__index_level_0__"], strict=True))
+
+
+def _open_parquet(source: DatasetSource, path: Path) -> pq.ParquetFile:
+    file = path.relative_to(source.root)
+    if problem := lfs_problem(path):
+        raise DatasetError(f"the file {problem}", source, file=file)
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        hint = f": {repair_hint(source)}" if file.parts[:2] == ("meta", "episodes") else ""
+        raise DatasetError(f"not a readable parquet file: {error}{hint}", source, file=file) from error
 
 
 def repair_hint(source: DatasetSource) -> str:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from .errors import DatasetError
 from .lerobot_episodes_file import episodes_table
-from .lerobot_metadata import WRITING_MARKER
+from .lerobot_metadata import WRITING_MARKER, read_info, read_tasks
 from .lerobot_repaired_statistics import write_statistics
 from .lerobot_tables import ranges
 from .source import DatasetSource
@@ -114,11 +114,11 @@ def repair_dataset(folder: str | Path, output: str | Path) -> Repair:
         raise DatasetError(
             "its writer goes on with LeRobotWriter(folder, ..., resume=True)", source, file=WRITING_MARKER
         )
-    info = json.loads(source.text("meta/info.json"))
+    info = read_info(source)
     if info.get("codebase_version") != "v3.0":
         problem = f"repair is for v3.0, this is {info.get('codebase_version')!r}"
         raise DatasetError(problem, source, file="meta/info.json")
-    tasks = _read_tasks(source)
+    tasks = read_tasks(source)
     unreadable: list[str] = []
     listed = [row for table in _readable(source.root, "meta/episodes", unreadable) for row in table[1].to_pylist()]
     recordings = _find_recordings(source.root, listed, tasks, unreadable)
@@ -137,11 +137,6 @@ def repair_dataset(folder: str | Path, output: str | Path) -> Repair:
         write_statistics(made)
         made.rename(output)
     return repair
-
-
-def _read_tasks(source: DatasetSource) -> dict[int, str]:
-    table = pq.ParquetFile(source.file("meta/tasks.parquet")).read().to_pydict()
-    return dict(zip(map(int, table["task_index"]), table.get("task") or table["__index_level_0__"], strict=True))
 
 
 def _readable(

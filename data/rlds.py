@@ -20,7 +20,7 @@ from .lerobot_tables import ranges
 from .rlds_features import STEPS, step_features
 from .rlds_index import RLDSIndex, StepKeys, read_index, shortfalls
 from .tfrecord import parse_example, read_record
-from .windows import WindowSample, check_sizes, window_rows
+from .windows import WindowSample, check_distinct, check_positive, check_sizes, window_rows
 
 OBSERVATION = "observation/"
 KEPT_EPISODES = 4
@@ -79,6 +79,7 @@ class RLDSDataset(Dataset):
         episodes: Sequence[int] | None = None,
     ):
         check_sizes(window_size=window_size, chunk_size=chunk_size, history_stride=history_stride)
+        check_distinct(cameras=cameras)
         self.folder, self.split = find_rlds_folder(folder), split
         self.window_size, self.chunk_size, self.history_stride = window_size, chunk_size, history_stride
         self.info = self._json("dataset_info.json")
@@ -140,7 +141,7 @@ class RLDSDataset(Dataset):
         """Features that may be the state of a dataset in which none was found; `state` chooses among them."""
         return [] if self.keys.state else [key for key in self._numbers if key.startswith(OBSERVATION)]
 
-    @property
+    @cached_property
     def camera_shapes(self) -> dict[str, tuple[int, int]]:
         """{camera: (height, width)} of the first frame."""
         shapes = {camera: self.images(camera, 0, np.array([0])).shape for camera in self.camera_keys}
@@ -251,10 +252,9 @@ class RLDSDataset(Dataset):
     def _choose_fps(self, fps: float | None) -> float:
         if fps is None and self._listed is None:
             raise DatasetError("RLDS files don't say the control frequency: give fps", self.folder)
-        chosen = float(fps if fps is not None else self._listed.control_frequency if self._listed is not None else 0)
-        if not chosen > 0:
-            raise ValueError(f"fps must be positive, got {chosen}")
-        return chosen
+        chosen = fps if fps is not None else self._listed.control_frequency if self._listed is not None else 0
+        check_positive(fps=chosen)
+        return float(chosen)
 
     def _choose_action(self, asked: str | Sequence[str] | None) -> tuple[str, ...]:
         layout = self._layout
@@ -270,6 +270,7 @@ class RLDSDataset(Dataset):
         return (usual,) if usual in self._numbers else ()
 
     def _require(self, keys: Sequence[str], what: str) -> tuple[str, ...]:
+        check_distinct(**{what: keys})
         for key in keys:
             if key not in self._numbers:
                 raise DatasetError(

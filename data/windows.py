@@ -1,6 +1,7 @@
 """Which rows of an episode a window sample holds: observed frames, chunk labels and their masks."""
 
 from collections import UserDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,25 @@ def window_rows(
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raises ValueError where one of the named sizes is not a positive number."""
+    """Raises ValueError where one of the named sizes is not a positive whole number."""
     for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def check_positive(**numbers: float) -> None:
+    """Raises ValueError where one of the named numbers is none, or is not positive."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value > 0:
+            raise ValueError(f"{name} must be a positive number, got {value!r}")
+
+
+def check_distinct(**names: Sequence[str] | None) -> None:
+    """Raises ValueError where one of the named lists of names is none, or has a name twice."""
+    for name, value in names.items():
+        if isinstance(value, str):
+            raise ValueError(f"{name} must be a list of names, got {value!r}")
+        if twice := sorted({one for one in value or () if list(value or ()).count(one) > 1}):
+            raise ValueError(f"{name} has {twice} more than once: {list(value or ())}")

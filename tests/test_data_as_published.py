@@ -213,6 +213,33 @@ def test_a_real_humanoid_of_which_98_episodes_are_missing():
         LeRobotDataset(G1, episodes=[100])
 
 
+def test_names_that_fit_no_dimension_are_told(tmp_path):
+    pictures, action = {"observation.images.front": colour_pngs()}, {"action": vector(3)}
+    names = {"axes": ["x", "y", "z"], "unit": "m"}
+    with pytest.warns(UserWarning, match=r"'action' are numbered, since info.json has 4 names for 3 dimensions.*unit"):
+        dataset = LeRobotDataset(publish(tmp_path / "set", pictures, action, {"action": names}), 1, 1)
+    assert dataset.action_names == ["action_0", "action_1", "action_2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one name of the whole vector, as openpi writes it
+        LeRobotDataset(publish(tmp_path / "whole", pictures, action, {"action": ["action"]}), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"columns": {"action": ["action", "action"]}}, r"columns\['action'\] must be .*different columns"),
+        ({"cameras": ["front", "front"]}, r"cameras has \['front'\] more than once"),
+        ({"cameras": "front"}, "cameras must be a list of names, got 'front'"),
+        ({"tolerance_s": "0.1"}, "tolerance_s must be a positive number, got '0.1'"),
+        ({"window_size": 1.5}, "window_size must be a whole number, got 1.5"),
+    ],
+)
+def test_options_of_another_kind_are_refused_by_name(tmp_path, options, problem):
+    folder = publish(tmp_path / "set", {"observation.images.front": colour_pngs()}, {"action": vector(3)})
+    with pytest.raises(ValueError, match=problem):
+        LeRobotDataset(folder, **options)
+
+
 def test_depth_is_no_colour_camera_and_is_read_in_metres(tmp_path):
     millimetres = np.linspace(400, 2500, 24 * 32).reshape(24, 32).astype(np.uint16)
     pictures = {"observation.images.front": colour_pngs(), "observation.images.front_depth": [png(millimetres)] * ROWS}

@@ -134,6 +134,8 @@ def test_calvin_folders(tmp_path, capsys):
         ("static", (3, 8, 8, 3)),
         ("gripper", (3, 6, 6, 3)),
     ]
+    with pytest.raises(ValueError, match="is a CALVIN folder: it has no list of episodes"):
+        inspect_dataset(folder, episodes=[1])
     assert main(["data", "inspect", str(folder), "--output", str(tmp_path / "calvin.html")]) == 0
     assert "robot_obs" in capsys.readouterr().out
     assert (tmp_path / "calvin.html").read_text().count("data:image/jpeg") == 4

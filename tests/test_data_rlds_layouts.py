@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from rlds_writer import write_rlds
 
-from robovlms.data import DatasetError, LeRobotWriter, RLDSDataset, action_contract
+from robovlms.data import (
+    DatasetError,
+    LeRobotDataset,
+    LeRobotWriter,
+    RLDSDataset,
+    action_contract,
+    infer_conventions,
+    repair_dataset,
+)
 from robovlms.data.formats import find_format
 from robovlms.data.tfrecord import records
 from robovlms.training import DatasetSpec, VLAArguments
@@ -123,6 +131,23 @@ def test_what_is_not_known_is_asked_for(tmp_path):
     assert dataset.action_names == ["joints_0", "joints_1", "joints_2", "hand"]
     with pytest.raises(ValueError, match=r"no column was taken for the state.*RLDS: state = .*observation/robot/q"):
         action_contract(dataset, mode="absolute")
+    with pytest.raises(ValueError, match=r"action has \['action/hand'\] more than once"):
+        RLDSDataset(folder, fps=10, action=["action/hand", "action/hand"])
+    with pytest.raises(ValueError, match="fps must be a positive number, got '10'"):
+        RLDSDataset(folder, action="action/hand", **{"fps": "10"})
+    for opened in (folder, folder.parent):
+        with pytest.raises(DatasetError, match=r"no LeRobotDataset but an RLDS folder, which RLDSDataset reads"):
+            LeRobotDataset(opened)
+        with pytest.raises(DatasetError, match=r"no LeRobotDataset but an RLDS folder"):
+            repair_dataset(opened, tmp_path / "repaired")
+
+
+def test_an_episode_without_steps_says_nothing_of_conventions(tmp_path):
+    episodes = [other(0), {key: values[:0] for key, values in other(1).items()}, other(2)]
+    folder = write_rlds(tmp_path, "waves", episodes)
+    dataset = RLDSDataset(folder, 1, 2, fps=10, action=["action/joints", "action/hand"])
+    found = infer_conventions(dataset)
+    assert found["evidence"]["episodes"] == 2 and [one["dim"] for one in found["grippers"]] == [3]
 
 
 def test_recipe_of_rlds_and_lerobot_together(tmp_path):
