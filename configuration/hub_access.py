@@ -18,7 +18,7 @@ def require_reachable(name_or_path: str | Path, repo_type: str = "model", *files
         files: of which a cached copy holds at least one; a model's or an adapter's config by default.
 
     Raises:
-        OSError: naming the id and the Hub's address.
+        ConnectionError: naming the id and the Hub's address.
     """
     if Path(name_or_path).is_dir() or constants.HF_HUB_OFFLINE:
         return
@@ -33,7 +33,7 @@ def require_reachable(name_or_path: str | Path, repo_type: str = "model", *files
         except ValueError:  # no valid id
             cached = False
         if not cached:
-            raise OSError(
+            raise ConnectionError(
                 f"{name_or_path!r} is no folder here, and {constants.ENDPOINT} cannot be reached to look for a {repo_type} "
                 f"of that id ({type(error).__name__}): check the name and the connection."
             ) from error

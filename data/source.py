@@ -37,7 +37,7 @@ class DatasetSource:
             require_reachable(self.name, "dataset", "meta/info.json")
             meta = {"revision": revision, "allow_patterns": ["meta/*"]}
             self.root = Path(snapshot_download(self.name, repo_type="dataset", **meta))
-        except (HFValidationError, HfHubHTTPError, OSError) as error:
+        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
             recorded = lerobot_home() / self.name
             if revision is None and (recorded / "meta" / "info.json").is_file():
                 self.root, self.is_local = recorded, True

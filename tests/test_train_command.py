@@ -21,6 +21,7 @@ from robovlms.serving import random_observation
 from robovlms.testing import write_demonstrations
 from robovlms.training import BlockTrainer, Rollouts, freeze, last_complete_checkpoint, monitor, write_scratch_backbone
 from robovlms.training.learning_checks import check_batch, find_warnings, parts_without_gradient
+from robovlms.training.training_run import shorten_paths
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +229,16 @@ def test_errors_of_flags_and_files_are_short(tmp_path, capsys):
     (tmp_path / "broken.yaml").write_text("backbone: me: my_vlm")
     assert main(["train", "--config", str(tmp_path / "broken.yaml")]) == 1
     assert "broken.yaml is no YAML: mapping values" in capsys.readouterr().err
+
+
+def test_a_report_tells_no_paths_of_this_machine(demonstrations, tmp_path):
+    dataset = [{"path": str(demonstrations), "embodiment": "arm"}]
+    assert train(tmp_path / "run", dataset=dataset, checkpoint=str(tmp_path / "other" / "policy")) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "robovlms train --config run.yaml" in page and demonstrations.name in page
+    assert str(tmp_path) not in page and str(demonstrations.parent) not in page
+    told = """robovlms train --dataset '{"path": "/home/me/data"}' me/my_data --backbone=../models/vlm --cache ~/x/y"""
+    assert shorten_paths(told) == """robovlms train --dataset '{"path": "data"}' me/my_data --backbone=vlm --cache y"""
 
 
 def test_a_hub_that_cannot_be_reached_is_said_at_once(demonstrations, tmp_path, capsys, monkeypatch):

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
+from .console import GIB
+
 logger = logging.getLogger(__name__)
 
-GIB = 2**30
 BYTES_PER_PARAMETER = {
     "float32 weights, AdamW (bf16=True computes in bfloat16)": 16,
     "float32 weights, optim=adamw_8bit (bitsandbytes)": 10,

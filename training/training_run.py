@@ -1,10 +1,10 @@
 """Training a VLA on datasets with `transformers.Trainer`."""
 
+import copy
+import re
 import shlex
-import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,12 +43,13 @@ def train(
     freezing: FreezingArguments | None = None,
     lora: LoRAArguments | None = None,
     rollouts: RolloutArguments | None = None,
+    command: Sequence[str] = (),
 ) -> Path:
     """Train, and leave model, processor, card and report in `arguments.checkpoint`; returns the folder of the policy.
 
     A run that was interrupted goes on from the last complete checkpoint in `training.output_dir`, exactly; one that is
     finished stays as it is. With LoRA the adapters lie in the folder `adapter` beside the merged model; over a 4-bit
-    backbone they are the policy.
+    backbone they are the policy. `command` is what was typed, for the report; of its paths the last parts are kept.
 
     Raises:
         ValueError: for options that do not go together, or a folder that holds another run.
@@ -63,9 +64,11 @@ def train(
             "resume_from_checkpoint: say --resume, which goes on from the last complete checkpoint in output_dir; for "
             "another run's weights, --init_from."
         )
-    work = Path(tempfile.mkdtemp()) if arguments.dry_run else output_folder(training)
-    if arguments.dry_run:  # a Trainer makes its folder at once
-        training.output_dir = str(work)
+    passing = tempfile.TemporaryDirectory() if arguments.dry_run else None
+    if passing is not None:  # a Trainer makes its folder at once
+        training = copy.copy(training)
+        training.output_dir = passing.name
+    work = output_folder(training)
     output = Path(arguments.checkpoint or work)
     if (name_or_path := arguments.init_from or arguments.backbone) != SCRATCH:
         require_reachable(name_or_path)
@@ -90,14 +93,14 @@ def train(
         data_collator=VLACollator(processor),
         processing_class=processor,
     )
-    if arguments.dry_run:
+    if passing is not None:
         for line in describe_plan(trainer, model, dataset, processor) if trainer.is_world_process_zero() else ():
             print(line, flush=True)
-        shutil.rmtree(work)
+        passing.cleanup()
         return output
     trainer.block_order = start.run["block_streams"], start.run["block_batch_size"]
     names = {contract.action.names for contract in processor.contracts.values()}
-    monitor(trainer, names.pop() if len(names) == 1 else None, report_facts(arguments))
+    monitor(trainer, names.pop() if len(names) == 1 else None, report_facts(arguments, command))
     trainer.add_callback(KeepCheckpoints(start.run))
     trainer.add_callback(stop := StopSafely())
     if rollouts.rollout_suite is not None:
@@ -168,20 +171,23 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return sum(each.numel() for each in counted if each.requires_grad), sum(each.numel() for each in counted)
 
 
-def report_facts(arguments: VLAArguments) -> dict[str, str]:
-    """What a report says of it; of local folders their names alone."""
+def report_facts(arguments: VLAArguments, command: Sequence[str] = ()) -> dict[str, str]:
+    """What a report says of a run, which may be published: of paths their last parts alone."""
     facts = {
-        "dataset": ", ".join(shorten_path(DatasetSpec.parse(each).path) for each in arguments.dataset),
-        "backbone": shorten_path(arguments.init_from or arguments.backbone),
+        "dataset": ", ".join(DatasetSpec.parse(each).path for each in arguments.dataset),
+        "backbone": arguments.init_from or arguments.backbone,
         "structure": arguments.structure_name,
-    }
-    shown = (shorten_path(part) for part in sys.argv[1:])
-    return facts | {"command": shlex.join(["robovlms", *shown])} if sys.argv[1:2] == ["train"] else facts
+    } | ({"command": shlex.join(command)} if command else {})
+    return {name: shorten_paths(text) for name, text in facts.items()}
 
 
-def shorten_path(text: str) -> str:
-    """The last part of what names a local folder or file; anything else as it is."""
-    return Path(text).name if Path(text).exists() else text
+# A path from the root, the home or a folder above or here; a Hub id ("me/my_vla") and an address are none.
+LOCAL_PATH = re.compile(r"""(?<![\w.~:/-])(?:~|\.{1,2})?/(?:[^\s"',/]+/)*([^\s"',/]+)""")
+
+
+def shorten_paths(text: str) -> str:
+    """The text with the last part of each local path in its place."""
+    return LOCAL_PATH.sub(r"\1", text)
 
 
 def save(trainer: VLATrainer, processor: RoboVLMProcessor, output: Path) -> Path:

@@ -50,7 +50,7 @@ def run(prog: str, arguments: Sequence[str]) -> int | None:
         return None
     parsed = parse_arguments(GROUPS, arguments, prog, __doc__, choose_defaults)
     try:
-        folder = train(*parsed)
+        folder = train(*parsed, command=[*prog.split(), *arguments])
     except (TrainingStopped, KeyboardInterrupt) as error:
         status, said = (143, str(error)) if isinstance(error, TrainingStopped) else (130, "interrupted.")
         print("\n".join([f"{prog}: {said}", *getattr(error, "__notes__", ())]), file=sys.stderr)
