@@ -99,7 +99,8 @@ def as_text(found: Inspection) -> str:
     if len(found.tasks) > 10:
         lines.append(f"         ... and {len(found.tasks) - 10} more instructions")
     lines += [f"  note: {remark}" for remark in found.remarks]
-    lines.append(f"{len(found.problems)} problems" if found.problems else "No problems found.")
+    count = len(found.problems)
+    lines.append(f"{count} problem{'s' if count > 1 else ''}" if count else "No problems found.")
     lines += [f"  - {problem}" for problem in found.problems[:SHOWN_PROBLEMS]]
     if len(found.problems) > SHOWN_PROBLEMS:
         lines.append(f"  ... and {len(found.problems) - SHOWN_PROBLEMS} more")

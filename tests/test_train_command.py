@@ -11,7 +11,14 @@ from accelerate import skip_first_batches
 from huggingface_hub import constants
 from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
-from robovlms import InterleavedContinuousVLA, MLPHeadConfig, OneStepContinuousVLA, Policy, RoboVLMProcessor
+from robovlms import (
+    InterleavedContinuousVLA,
+    MLPHeadConfig,
+    OneStepContinuousVLA,
+    Policy,
+    PolicyHeadContinuousVLA,
+    RoboVLMProcessor,
+)
 from robovlms.cli import main
 from robovlms.data import EpisodeBlockSampler, LeRobotDataset, VLACollator
 from robovlms.evaluation import EvaluationRecord
@@ -300,3 +307,17 @@ def test_prompts_of_different_length_are_exchanged_whole(backbone, contract, sam
     with torch.no_grad():
         values = check_batch(vla, VLACollator(RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), own))(samples))
     assert values["check/shuffled_instructions"] != 1
+
+
+def test_pictures_are_exchanged_where_windows_begin_with_the_episode(backbone, contract, sample):
+    """Such windows have fewer frames: 3 of 4 here, which no sample's share divides."""
+    own = contract(window_size=2)
+    vla = PolicyHeadContinuousVLA.from_backbone(str(backbone("smolvlm")), own).eval()
+    masks = ([True, True], [False, True])
+    samples = [sample(own, seed) | {"frame_mask": np.array(mask)} for seed, mask in enumerate(masks)]
+    batch = VLACollator(RoboVLMProcessor.from_backbone(str(backbone("smolvlm")), own))(samples)
+    with torch.no_grad():
+        values = check_batch(vla, batch)
+        blind = check_batch(vla, dict(batch) | {"pixel_values": torch.full_like(batch["pixel_values"], 0.5)})
+    assert values["check/shuffled_images"] != 1 != values["check/shuffled_instructions"]
+    assert blind["check/shuffled_images"] == 1

@@ -83,36 +83,45 @@ def check_batch(model: nn.Module, inputs: dict[str, Any], names: Sequence[str] |
     values: dict[str, float] = {}
     output = run({})
     loss, samples = float(output.loss), len(inputs["actions"]) if inputs.get("actions") is not None else 0
+    frames = int(mask.sum()) if (mask := inputs.get("frame_mask")) is not None else samples
     if samples > 1 and loss > 0:
         images = {name: value for name, value in inputs.items() if name.startswith("pixel_values")}
-        if shifted := shift_samples(images, samples):
+        if shifted := shift_half(images, frames):
             values["check/shuffled_images"] = float(run(shifted).loss) / loss
-        shifted = shift_samples({name: inputs[name] for name in TEXT if name in inputs}, samples)
-        if "input_ids" in shifted and not torch.equal(shifted["input_ids"], inputs["input_ids"]):
+        # Rows are frames, or whole windows: those that are not full have other places for images and action tokens.
+        text = {name: inputs[name] for name in TEXT if name in inputs}
+        rows = frames if len(inputs["input_ids"]) == frames or mask is None or not mask.all() else samples
+        shifted = shift_half(text, rows)
+        if len(shifted) == len(text) and not torch.equal(shifted["input_ids"], inputs["input_ids"]):
             values["check/shuffled_instructions"] = float(run(shifted).loss) / loss
     if output.get("actions") is None or samples < 2:
         return values
     predicted, wanted = output["actions"].float(), inputs["actions"].float()
+    if inputs.get("action_dim_mask") is not None:  # what a robot lacks is no number
+        lacking = ~inputs["action_dim_mask"][:, None, None]
+        predicted, wanted = (each.masked_fill(lacking, math.nan) for each in (predicted, wanted))
     valid = torch.ones_like(wanted[..., 0], dtype=torch.bool)
     if inputs.get("labels") is not None:
         valid = inputs["labels"] != -100
     predicted, wanted = predicted[valid], wanted[valid]
     if len(wanted) < 2:
         return values
-    values["check/spread"] = float(predicted.std(0).mean() / wanted.std(0).mean().clamp(min=1e-9))
-    error, plain = (predicted - wanted).abs().mean(0), (wanted - wanted.mean(0)).abs().mean(0)
+    spreads = [(each - each.nanmean(0)).square().nanmean(0).sqrt().nanmean() for each in (predicted, wanted)]
+    values["check/spread"] = float(spreads[0] / spreads[1].clamp(min=1e-9))
+    error, plain = (predicted - wanted).abs().nanmean(0), (wanted - wanted.nanmean(0)).abs().nanmean(0)
     for name, ours, theirs in zip(names or range(len(error)), error.tolist(), plain.tolist(), strict=True):
         if theirs > 1e-6:  # else it never moves, and there is nothing to predict
             values[f"check/signal/{name}"] = ours / theirs
     return values
 
 
-def shift_samples(tensors: dict[str, Any], samples: int) -> dict[str, torch.Tensor]:
-    """Each sample gets the next one's, of tensors whose first dimension holds equal parts of all samples."""
+def shift_half(tensors: dict[str, Any], count: int) -> dict[str, torch.Tensor]:
+    """Each of `count` frames (or rows) gets what another one has, half the batch away, of tensors whose first dimension
+    holds equal parts of all; others are left out."""
     return {
-        name: value.roll(len(value) // samples, 0)
+        name: value.roll(max(1, count // 2) * (len(value) // count), 0)
         for name, value in tensors.items()
-        if isinstance(value, torch.Tensor) and len(value) % samples == 0
+        if isinstance(value, torch.Tensor) and len(value) % count == 0
     }
 
 

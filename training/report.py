@@ -26,6 +26,7 @@ SETTINGS = (
 
 
 MOST_NAMED = 8
+UNTOLD = ("step", "epoch", "total_flos")  # of the last values; nor the many of "check/signal/", which warnings tell
 
 
 class RunReport(TrainerCallback):
@@ -106,7 +107,8 @@ def _draw(log_history: Entries, file: Path) -> Path | None:
     with matplotlib.rc_context(STYLE):
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(6.4 * columns, 3.9 * rows), layout="constrained")
+        figure = Figure(figsize=(6.4 * columns, 3.9 * rows))
+        figure.set_layout_engine("constrained", h_pad=0.12)
         places = list(figure.subplots(rows, columns, squeeze=False).flat)
         for (draw, found), axes in zip(panels, places, strict=False):
             draw(axes, found)
@@ -192,7 +194,7 @@ def _throughput(axes: Axes, found: dict[str, np.ndarray]) -> None:
 def _last_values(log_history: Entries) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for entry in log_history:
-        last |= {name: value for name, value in entry.items() if name not in ("step", "epoch", "total_flos")}
+        last |= {name: value for name, value in entry.items() if name not in UNTOLD and "/signal/" not in name}
     return last
 
 
