@@ -1,12 +1,12 @@
 """Does the action contract hold together, and is it the one that the model was saved with?"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from robovlms.checkpoint.record import CheckpointRecord
-from robovlms.configuration import ActionContract, VectorSpec
+from robovlms.configuration import ActionContract, GripperSpec, VectorSpec
 from robovlms.configuration.action_contract import how_to_declare
 from robovlms.data.known_embodiments import KNOWN_EMBODIMENTS
 from robovlms.hub_cards.evaluation_results import read_evaluation_records
@@ -89,12 +89,20 @@ def find_known_faults(contract: ActionContract) -> Iterator[str]:
     known = KNOWN_EMBODIMENTS.get(contract.embodiment)
     if known is None or known.action_names != contract.action.names:
         return
-    for ours, theirs in zip(contract.grippers, known.grippers, strict=False):
-        if (ours.open_value > ours.closed_value) != (theirs.open_value > theirs.closed_value):
-            yield (
-                f"gripper polarity is inverted: {contract.embodiment!r} opens at {theirs.open_value:g} and closes at "
-                f"{theirs.closed_value:g}, the contract says {ours.open_value:g} and {ours.closed_value:g}."
-            )
+    for ours, theirs in find_inverted(contract.grippers, known.grippers):
+        yield (
+            f"gripper polarity is inverted: {contract.embodiment!r} opens at {theirs.open_value:g} and closes at "
+            f"{theirs.closed_value:g}, the contract says {ours.open_value:g} and {ours.closed_value:g}."
+        )
+
+
+def find_inverted(ours: Iterable[GripperSpec], theirs: Iterable[GripperSpec]) -> list[tuple[GripperSpec, GripperSpec]]:
+    """Return the grippers of one dimension that open in opposite directions, in pairs."""
+    by_dim = {gripper.dim: gripper for gripper in theirs}
+    pairs = [(gripper, by_dim[gripper.dim]) for gripper in ours if gripper.dim in by_dim]
+    return [
+        (one, two) for one, two in pairs if (one.open_value > one.closed_value) != (two.open_value > two.closed_value)
+    ]
 
 
 def find_differences(contract: ActionContract, record: CheckpointRecord) -> Iterator[str]:
@@ -113,13 +121,15 @@ def find_differences(contract: ActionContract, record: CheckpointRecord) -> Iter
             f"{list(recorded.camera_names)}. {advice}"
         )
         ours.pop("cameras")
-    for gripper, before in zip(contract.grippers, recorded.grippers, strict=False):
-        if (gripper.open_value, gripper.closed_value) == (before.closed_value, before.open_value):
-            yield (
-                f"gripper polarity is inverted: {gripper.open_value:g} opens and {gripper.closed_value:g} closes, the "
-                f"model was saved with {before.open_value:g} and {before.closed_value:g}. {advice}"
-            )
-            ours.pop("grippers", None)
+    inverted = find_inverted(contract.grippers, recorded.grippers)
+    for gripper, before in inverted:
+        yield (
+            f"gripper polarity is inverted: {gripper.open_value:g} opens and {gripper.closed_value:g} closes, the "
+            f"model was saved with {before.open_value:g} and {before.closed_value:g}. {advice}"
+        )
+    told = {gripper.dim: before for gripper, before in inverted}
+    if told and [told.get(gripper.dim, gripper) for gripper in contract.grippers] == list(recorded.grippers):
+        ours.pop("grippers")  # nothing else differs in them
     for field, value in ours.items():
         if value != theirs.get(field):
             yield f"{field} is {shorten(value)}, the model was saved with {shorten(theirs.get(field))}. {advice}"
