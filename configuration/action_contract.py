@@ -300,7 +300,7 @@ class ActionContract(StrictRecord):
 
     @property
     def action_dim(self) -> int:
-        """Width of the robot's action; the model's may be another, see `model_sizes`."""
+        """Width of the robot's action; that of what the model predicts may be another, see `predicted`."""
         return self.action.dim
 
     @property

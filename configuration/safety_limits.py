@@ -84,7 +84,7 @@ class SafetyLimits(StrictRecord):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"SafetyLimits.{name} must be positive, got {value}.")
-        for low, high in zip(_row(self.low), _row(self.high), strict=False):
+        for low, high in zip(_row(self.low), _row(self.high), strict=False):  # lengths: see `require_widths`
             if low is not None and high is not None and low > high:
                 raise ValueError(f"SafetyLimits: low = {self.low} must not be above high = {self.high}.")
 

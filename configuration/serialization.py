@@ -12,6 +12,7 @@ ADDED_LATER = {"added_later": True}
 not written, so that older records, and hashes of them, stay what they were."""
 
 
+@dataclasses.dataclass(frozen=True)
 class StrictRecord:
     """Base of a frozen dataclass whose fields are checked (and lists made tuples, ints made floats) on construction.
 
@@ -29,11 +30,10 @@ class StrictRecord:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
-        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]  (subclasses are dataclasses)
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]  (as above)
-        values = {field: getattr(self, field.name) for field in fields}
+        values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             field.name: _plain(value)
             for field, value in values.items()
@@ -71,7 +71,7 @@ def _record(cls: type[StrictRecord], data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be a {cls.__name__} or its dict, got {type(data).__name__}.")
     cls, data = cls.class_of(data, where)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := sorted(set(data) - set(fields)):
         close = difflib.get_close_matches(unknown[0], fields, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -237,9 +237,7 @@ class ContinuousVLA(RoboVLMPreTrainedModel):
 
     def step_head(self, features: torch.Tensor, cache: VLACache, **sampling: Any) -> torch.Tensor:
         """The chunk `(batch, chunk, action_dim)` of one new frame's `features` `(batch, 1, num_action_tokens, hidden)`."""
-        actions = self.head.step(features, cache, **sampling).actions
-        assert actions is not None  # a head without targets acts
-        return actions[:, -1]
+        return self.head.step(features, cache, **sampling).newest_actions
 
 
 class OneStepContinuousVLA(ContinuousVLA):

@@ -72,12 +72,12 @@ class ActionEncoder:
         states = [None] * batch if state is None else state if batch > 1 else [state]
         if len(states) != batch:
             raise ValueError(f"state holds {len(states)} samples of {batch}.")
-        wanted = sorted({contract.embodiment for contract in contracts if contract.seen_state is not None})
         for row, values, contract in zip(rows, states, contracts, strict=True):
             if contract.seen_state is None:
                 continue
             if values is None:
-                raise ValueError(f"state is missing: embodiment(s) {wanted} use it.")
+                users = sorted({one.embodiment for one in contracts if one.seen_state is not None})
+                raise ValueError(f"state is missing: embodiment(s) {users} use it.")
             values = shaped(np.asarray(values, dtype=np.float64), (1, window, contract.state_dim), "state")[0]
             row[:, : contract.state_dim] = torch.from_numpy(self.states[contract.embodiment].encode(values))
         inputs["state"] = rows

@@ -106,6 +106,17 @@ def test_what_does_not_count_does_not_matter(made):
     torch.testing.assert_close(head(features, mask, ActionTargets(actions, valid, int(valid.sum()))).loss, loss)
 
 
+@torch.no_grad()
+def test_a_head_without_dim_mask_refuses_a_robot_that_lacks_dimensions(made):
+    vla, _, own = made
+    head = build_head(vla.config, 8)
+    inputs = torch.randn(1, WINDOW, vla.config.num_action_tokens, 8), torch.ones(1, WINDOW, dtype=torch.bool)
+    lacking = torch.arange(own.action_dim)[None] > 0
+    for call in (head, head.newest):
+        with pytest.raises(ValueError, match="The forward of L1Decoder takes no dim_mask: this head cannot serve"):
+            call(*inputs, dim_mask=lacking)
+
+
 def test_a_name_is_given_once(names):
     with pytest.raises(ValueError, match=r"Impostor.type = 'mlp' is the name of MLPHeadConfig"):
 

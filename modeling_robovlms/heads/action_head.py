@@ -10,6 +10,7 @@ from torch import nn
 
 from ...configuration.configuration_robovlms import RoboVLMConfig
 from ...configuration.head_configs import HeadConfig, HistoryConfig, register_head_config, register_history_config
+from ..backbone import forward_names
 from ..streaming import VLACache
 from .overlap import ChunkOverlap
 
@@ -27,6 +28,13 @@ class HeadOutput:
     loss: torch.Tensor | None = None
     pose_loss: torch.Tensor | None = None
     gripper_loss: torch.Tensor | None = None
+
+    @property
+    def newest_actions(self) -> torch.Tensor:
+        """The newest frame's chunk `(batch, chunk, action_dim)`; ValueError if a decoder without targets gave none."""
+        if self.actions is None:
+            raise ValueError("The head's decoder was given no targets and returned no actions.")
+        return self.actions[:, -1]
 
 
 @dataclass
@@ -148,9 +156,15 @@ class ActionHead(nn.Module):
         return self._decode(context, dim_mask, targets=targets, generator=generator)
 
     def _decode(self, context: torch.Tensor, dim_mask: torch.Tensor | None, **options: Any) -> HeadOutput:
-        """The decoder's output, zero where a robot has no such dimension; only then a decoder needs a `dim_mask`."""
+        """The decoder's output, zero where a robot has no such dimension; only then a decoder needs a `dim_mask`,
+        and ValueError if it takes none."""
         if dim_mask is None:
             return self.decoder(context, **options)
+        if "dim_mask" not in forward_names(type(self.decoder)):
+            raise ValueError(
+                f"The forward of {type(self.decoder).__name__} takes no dim_mask: this head cannot serve a robot that "
+                "lacks dimensions of the model's action."
+            )
         output = self.decoder(context, dim_mask=dim_mask, **options)
         if output.actions is not None:
             output.actions = output.actions * dim_mask[:, None, None]
@@ -166,9 +180,7 @@ class ActionHead(nn.Module):
     ) -> torch.Tensor:
         """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
         context = self.history(features.flatten(2), frame_mask)
-        actions = self._decode(context[:, -1:], dim_mask, generator=generator, overlap=overlap).actions
-        assert actions is not None  # a head without targets acts
-        return actions[:, -1]
+        return self._decode(context[:, -1:], dim_mask, generator=generator, overlap=overlap).newest_actions
 
     def new_state(self, batch: int) -> dict[str, torch.Tensor]:
         """Empty entries for a `VLACache`."""

@@ -124,7 +124,8 @@ class DenoisingDecoder(Decoder):
         frame. The frames of a row start from the same noise, so that the newest chunk does not depend on how many
         frames came with it. `generator` may be one per row. `overlap` is for one frame per row."""
         if targets is not None:
-            assert not isinstance(generator, Sequence), "training draws from one generator"
+            if isinstance(generator, Sequence):
+                raise ValueError("With targets, generator must be one for all rows: training draws from one.")
             return self._losses(context, targets, generator, dim_mask)
         batch, window = context.shape[:2]
         generators = generator if isinstance(generator, Sequence) else [generator] * batch
