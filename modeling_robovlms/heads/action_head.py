@@ -153,9 +153,9 @@ class ActionHead(nn.Module):
         """`features` `(batch, window, num_action_tokens, hidden)`; False in `frame_mask` marks frames before the
         episode's start, which come first in a window; in `dim_mask` `(batch, action_dim)` what a robot lacks."""
         context = self.history(features.flatten(2), frame_mask)
-        return self._decode(context, dim_mask, targets=targets, generator=generator)
+        return self._decode(context, targets=targets, generator=generator, dim_mask=dim_mask)
 
-    def _decode(self, context: torch.Tensor, dim_mask: torch.Tensor | None, **options: Any) -> HeadOutput:
+    def _decode(self, context: torch.Tensor, dim_mask: torch.Tensor | None = None, **options: Any) -> HeadOutput:
         """The decoder's output, zero where a robot has no such dimension; only then a decoder needs a `dim_mask`,
         and ValueError if it takes none."""
         if dim_mask is None:
@@ -170,34 +170,20 @@ class ActionHead(nn.Module):
             output.actions = output.actions * dim_mask[:, None, None]
         return output
 
-    def newest(
-        self,
-        features: torch.Tensor,
-        frame_mask: torch.Tensor,
-        generator: Generators = None,
-        overlap: ChunkOverlap | None = None,
-        dim_mask: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The newest frame's chunk alone, `(batch, chunk, action_dim)`."""
+    def newest(self, features: torch.Tensor, frame_mask: torch.Tensor, **sampling: Any) -> torch.Tensor:
+        """The newest frame's chunk alone, `(batch, chunk, action_dim)`; `sampling`: what a decoder takes beside targets."""
         context = self.history(features.flatten(2), frame_mask)
-        return self._decode(context[:, -1:], dim_mask, generator=generator, overlap=overlap).newest_actions
+        return self._decode(context[:, -1:], **sampling).newest_actions
 
     def new_state(self, batch: int) -> dict[str, torch.Tensor]:
         """Empty entries for a `VLACache`."""
         return self.history.new_state(batch)
 
-    def step(
-        self,
-        features: torch.Tensor,
-        cache: VLACache,
-        generator: Generators = None,
-        overlap: ChunkOverlap | None = None,
-        dim_mask: torch.Tensor | None = None,
-    ) -> HeadOutput:
+    def step(self, features: torch.Tensor, cache: VLACache, **sampling: Any) -> HeadOutput:
         """One new frame's `features` `(batch, 1, num_action_tokens, hidden)`: what `forward` would give for the
         newest frame of the window that ends there. Updates `cache`."""
         context = self.history.step(features.flatten(2)[:, 0], cache)
-        return self._decode(context[:, None], dim_mask, generator=generator, overlap=overlap)
+        return self._decode(context[:, None], **sampling)
 
 
 HistoryClass = TypeVar("HistoryClass", bound=type[History])
