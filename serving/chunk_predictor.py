@@ -120,8 +120,6 @@ class ChunkPredictor:
     ) -> np.ndarray:
         """Chunks in the robot's units, float32 `(rows, chunk, action_dim)`; the observations go into `cache`. Sampling
         heads draw from `generators`, one per row, or from torch's own."""
-        for observation in observations:
-            require_observation(observation)
         embodiment, states = self.contract.embodiment, stack_states(observations, self.contract)
         inputs = self.processor(
             images=[self._pictures(observation) for observation in observations],
@@ -201,7 +199,9 @@ def require_observation(observation: Any) -> None:
 
 def stack_states(observations: Sequence[Observation], contract: ActionContract) -> np.ndarray | None:
     """Return the observations' states `(rows, state_dim)`, for the policy's eyes or for its contract's transform; None
-    where the contract has none. Raises ValueError naming the rows that lack it."""
+    where the contract has none. Raises ValueError naming the rows that lack it, and for what is no observation."""
+    for observation in observations:
+        require_observation(observation)
     if contract.state is None:
         return None
     if missing := [index for index, observation in enumerate(observations) if observation.get("state") is None]:
